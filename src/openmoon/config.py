@@ -1,0 +1,246 @@
+"""The recipe: one YAML file that says what to read, what to build, how to train it and where results go.
+
+`load_recipe(path, ["posttrain.epochs=3", ...])` is the only way in. Config objects stop at the builders (`cli.py`,
+`pipeline.py`); below them functions take plain values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from openmoon.errors import UserError, nearest
+
+View = Literal["title", "rich", "image", "title+image", "rich+image"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the recipe; unknown keys are errors, not silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitConfig(Section):
+    """How products and queries are divided. `product` holds whole SPUs out; `given` uses the `split` column of events."""
+
+    by: Literal["product", "given"] = "product"
+    val: Fraction = 0.1
+    test: Fraction | int = 0.2  # a share, or a number of products
+    seed: int = 0
+
+
+class DataConfig(Section):
+    """The three tables, as paths below `root`, and how foreign column names map onto ours (ours: theirs)."""
+
+    root: Path = Path()
+    catalog: Path = Path("catalog.parquet")
+    events: Path | None = None
+    creatives: Path | None = None
+    queries: Path | None = None  # labelled queries for evaluation only: query_text, query_image, product_id
+    columns: dict[Literal["catalog", "events", "creatives"], dict[str, str]] = {}
+    attributes: list[str] = []  # catalogue columns gathered into the attributes of a product
+    split: SplitConfig = SplitConfig()
+    cache: Path | None = None  # decoded images and frozen tokens; default: <workdir>/cache
+
+
+class ImageTrunkConfig(Section):
+    """`trunk` is efficientnet-lite0 or the name or folder of any Hugging Face vision model."""
+
+    trunk: str = "efficientnet-lite0"
+    size: int = Field(224, ge=32, le=1024)  # side of the square picture in pixels
+    grid: int = Field(0, ge=0, le=32)  # pool the feature map to grid x grid tokens; 0 keeps it as it is
+
+
+class TextTrunkConfig(Section):
+    """`trunk` is minilm-l6 or the name or folder of any Hugging Face text model."""
+
+    trunk: str = "minilm-l6"
+    max_tokens: int = Field(64, ge=4, le=512)
+
+
+class FusionConfig(Section):
+    """The transformer over the tokens of both trunks."""
+
+    width: int = Field(256, ge=16)
+    layers: int = Field(2, ge=0, le=48)
+    heads: int = Field(4, ge=1)
+    expansion: float = Field(2.0, gt=0)  # hidden width of the FFN / width
+    dropout: Fraction = 0.0
+    pooling: Literal["modality", "token"] = "modality"
+
+
+class EncoderConfig(Section):
+    """The compact encoder. `dims` are the Matryoshka dimensions; the largest is the vector's length."""
+
+    image: ImageTrunkConfig = ImageTrunkConfig()
+    text: TextTrunkConfig = TextTrunkConfig()
+    fusion: FusionConfig = FusionConfig()
+    dims: list[int] = Field([64, 128, 256], min_length=1)
+
+
+class OptimConfig(Section):
+    """AdamW with linear warm-up and cosine decay to zero."""
+
+    batch_size: int = Field(128, ge=2)
+    epochs: int = Field(10, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    lr: float = Field(1e-3, gt=0)  # fusion and projections
+    trunk_lr: float = Field(1e-4, gt=0)  # trunks, where they are trained
+    weight_decay: float = Field(0.05, ge=0)
+    warmup: Fraction = 0.1
+    clip: float = Field(1.0, gt=0)
+    train_image_trunk: bool = False
+    train_text_trunk: bool = False
+    temperature: float = Field(0.05, gt=0)
+    checkpoint_every: int = Field(100, ge=1)  # steps
+    validate_every: int = Field(0, ge=0)  # steps; 0 = once an epoch
+    patience: int = Field(5, ge=1)  # validations without a better score before stopping early
+    augment: Fraction = 0.5  # strength of the picture augmentation, 0 = none
+    augment_views: int = Field(2, ge=0)  # augmented views kept per picture while the image trunk is frozen
+    crop: int | None = Field(None, ge=32)  # side of the training crop; default: the encoder's image size
+
+
+class PretrainConfig(OptimConfig):
+    """Stage 1: image↔text of one product and self-supervision on pictures."""
+
+    image_text: float = Field(1.0, ge=0)
+    self_supervision: float = Field(0.5, ge=0)
+
+
+class PairMix(Section):
+    """A share of the training pairs: which view of the query meets which view of the item."""
+
+    query: Literal["text", "image", "text+image"]
+    item: View
+    share: float = Field(gt=0)
+
+
+MOON_MIX = [
+    PairMix(query=q, item=i, share=s)
+    for q, i, s in (
+        ("text", "rich", 0.2), ("text", "image", 0.2), ("text", "title+image", 0.2), ("text", "rich+image", 0.5),
+        ("image", "image", 0.2), ("image", "title+image", 0.5), ("image", "rich+image", 0.2),
+        ("text+image", "title+image", 0.5),
+    )
+]  # fmt: skip
+
+
+class PosttrainConfig(OptimConfig):
+    """Stage 2: query→item pairs from behaviour, InfoNCE with in-batch negatives."""
+
+    actions: list[Literal["click", "cart", "purchase"]] = ["click", "cart", "purchase"]
+    mix: list[PairMix] = MOON_MIX
+
+
+class EvaluateConfig(Section):
+    """Which items are ranked (`test` = held-out products only) and how many queries at most are asked."""
+
+    pool: Literal["test", "all"] = "test"
+    max_queries: int = Field(20000, ge=1)
+    batch_size: int = Field(64, ge=1)
+
+
+class EmbedConfig(Section):
+    """Catalogue → vectors table."""
+
+    view: View = "rich+image"
+    batch_size: int = Field(32, ge=1)
+
+
+class Recipe(Section):
+    """Everything a run needs. Results go to `workdir`."""
+
+    name: str
+    workdir: Path
+    seed: int = 0
+    data: DataConfig = DataConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    pretrain: PretrainConfig | None = PretrainConfig()
+    posttrain: PosttrainConfig | None = PosttrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    embed: EmbedConfig = EmbedConfig()
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply `dotted.key=value` overrides and check every field.
+
+    `${NAME}` and `${NAME:-default}` take environment variables. Raises `UserError` naming file, field, value and the
+    nearest known key.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such recipe. The shipped ones are in recipes/*.yaml.")
+    try:
+        tree = yaml.safe_load(_expand(path.read_text(encoding="utf-8"), path)) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected a mapping of recipe keys, found {type(tree).__name__}.")
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from error
+
+
+def _expand(text: str, path: Path) -> str:
+    def value(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = os.environ.get(name, default)
+        if found is None:
+            raise UserError(f"{path}: the environment variable {name} is not set; set it, or override the field.")
+        return found
+
+    return "\n".join(line if line.lstrip().startswith("#") else _VARIABLE.sub(value, line) for line in text.split("\n"))
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"override {override!r}: expected key=value, such as posttrain.epochs=3.")
+    *parents, leaf = key.split(".")
+    node = tree
+    for parent in parents:
+        child = node.get(parent)
+        if not isinstance(child, dict):
+            child = node[parent] = {}
+        node = child
+    node[leaf] = yaml.safe_load(value)
+
+
+def _explain(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {field!r}.{_nearest_key(error['loc'])}"
+    return f"{field}: {error['msg']} (got {error['input']!r})"
+
+
+def _nearest_key(loc: Sequence[str | int]) -> str:
+    known = dict(_paths(Recipe, ()))
+    siblings = known.get(tuple(str(p) for p in loc[:-1] if not isinstance(p, int)), [])
+    if hint := nearest(str(loc[-1]), siblings):
+        return hint
+    elsewhere = [".".join((*parents, name)) for parents, names in known.items() for name in names]
+    leaf = [path for path in elsewhere if path.rsplit(".", 1)[-1] == str(loc[-1])]
+    close = leaf or difflib.get_close_matches(".".join(map(str, loc)), elsewhere, n=1, cutoff=0.75)
+    return f" Did you mean {close[0]!r}?" if close else f" Known here: {', '.join(siblings)}."
+
+
+def _paths(section: type[BaseModel], prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    yield prefix, list(section.model_fields)
+    for name, field in section.model_fields.items():
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _paths(kind, (*prefix, name))
