@@ -1,0 +1,56 @@
+"""The views under which queries and items meet: text, richer text, picture, and their combinations (MOON Table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Column = npt.NDArray[np.object_]  # of str | None
+QUERY_VIEWS = ("text", "image", "text+image")
+ITEM_VIEWS = ("title", "rich", "image", "title+image", "rich+image")
+
+
+@dataclass(frozen=True)
+class Views:
+    """Texts and picture keys of a batch, row by row; None where the view has no such part."""
+
+    texts: Sequence[str | None]
+    images: Sequence[str | None]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __add__(self, other: Views) -> Views:
+        return Views([*self.texts, *other.texts], [*self.images, *other.images])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a table of queries or products has to show: named texts and pictures, columns of equal length."""
+
+    texts: dict[str, Column]
+    images: Column
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def has(self, view: str, complete: bool = False) -> npt.NDArray[np.bool_]:
+        """Rows where `view` shows something (all of its parts, if `complete`)."""
+        present = [column != None for column in self._columns(view)]  # noqa: E711 (elementwise)
+        return np.logical_and.reduce(present) if complete else np.logical_or.reduce(present)
+
+    def show(self, views: Sequence[str], rows: npt.NDArray[np.int64]) -> Views:
+        """Row `rows[i]` under `views[i]`; a part that the row lacks is left out."""
+        texts: list[str | None] = []
+        images: list[str | None] = []
+        for view, row in zip(views, rows, strict=True):
+            text, _, image = view.rpartition("+") if "+" in view else (view, "", view)
+            texts.append(self.texts[text][row] if text in self.texts else None)
+            images.append(self.images[row] if image == "image" else None)
+        return Views(texts, images)
+
+    def _columns(self, view: str) -> list[Column]:
+        return [self.images if part == "image" else self.texts[part] for part in view.split("+")]

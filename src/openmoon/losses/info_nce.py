@@ -1,0 +1,25 @@
+"""InfoNCE with in-batch negatives (MOON post-training, stage 2a)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def info_nce(
+    queries: Tensor, items: Tensor, temperature: Tensor | float, ignore: Tensor | None = None, symmetric: bool = False
+) -> Tensor:
+    """`−log(e^{s(q_i,p_i)/τ} / Σ_j e^{s(q_i,p_j)/τ})`, averaged over the batch.
+
+    Inputs: unit vectors (B, D), row i of `items` being the positive of row i of `queries`; `ignore` (B, B) bool marks
+    pairs that are no negatives (see `same_identity`); its diagonal has no effect. `symmetric` averages the loss of
+    queries among items with that of items among queries, for views of equal standing (picture ↔ text).
+    """
+    logits = queries @ items.T / temperature
+    if ignore is not None:
+        diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        logits = logits.masked_fill(ignore & ~diagonal, float("-inf"))
+    target = torch.arange(len(logits), device=logits.device)
+    loss = F.cross_entropy(logits, target)
+    return (loss + F.cross_entropy(logits.T, target)) / 2 if symmetric else loss

@@ -1,0 +1,1 @@
+"""What turns text and pictures into vectors: trunks, fusion, `ProductEncoder`."""

@@ -1,0 +1,143 @@
+"""`ProductEncoder`: text, picture or both → one L2-normalised Matryoshka vector (MOON post-training's shared encoder)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openmoon.errors import UserError
+from openmoon.io import atomic_path, content_hash, write_json
+from openmoon.models.fusion import Fusion, build_fusion
+from openmoon.models.image_trunk import ImageTrunk, build_image_trunk, save_image_trunk
+from openmoon.models.text_trunk import TextTrunk, build_text_trunk, save_text_trunk
+from openmoon.models.tokens import Tokens
+
+if TYPE_CHECKING:
+    from openmoon.config import EncoderConfig
+
+FORMAT = 1  # of the saved folder; raised when an older openmoon could not read a newer one
+
+
+class ProductEncoder(nn.Module):
+    """Two trunks and a fusion transformer. `dims` are the vector lengths that training supports, the largest last."""
+
+    def __init__(self, image: ImageTrunk, text: TextTrunk, fusion: Fusion, config: EncoderConfig) -> None:
+        super().__init__()
+        self.image = image
+        self.text = text
+        self.fusion = fusion
+        self.config = config
+        self.dims = sorted(config.dims)
+
+    @property
+    def dim(self) -> int:
+        """Length of a full vector."""
+        return self.dims[-1]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square picture that the image trunk sees, in pixels."""
+        return self.config.image.size
+
+    def forward(self, image: Tokens | None, text: Tokens | None) -> Tensor:
+        """Trunk tokens of a batch → (B, dim) unit vectors. A row without tokens of a modality lacks it."""
+        return F.normalize(self.fusion(image, text), dim=-1)
+
+    def encode(
+        self,
+        inputs: Sequence[Any],
+        batch_size: int = 32,
+        truncate_dim: int | None = None,
+        progress: bool = False,
+        workers: int = 2,
+    ) -> np.ndarray:
+        """Vectors of `inputs`, (N, dim) float32, L2-normalised, in order.
+
+        Each input is a text (str), a picture (Path, PIL image, uint8 array) or {"text": …, "image": …} with either part
+        missing. `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again. Raises `UserError` naming
+        the input that is empty or unreadable.
+        """
+        from rich.progress import track
+
+        from openmoon.models.encode import encode_stream
+        from openmoon.models.inputs import as_input
+
+        if truncate_dim is not None and not 1 <= truncate_dim <= self.dim:
+            raise UserError(f"truncate_dim: {truncate_dim} is outside 1..{self.dim}; trained lengths are {self.dims}.")
+        checked = (as_input(value, index) for index, value in enumerate(inputs))
+        stream = encode_stream(self, checked, batch_size=batch_size, workers=workers)
+        if progress:
+            stream = track(stream, description="Encoding", total=-(-len(inputs) // batch_size))  # type: ignore[assignment]
+        vectors = np.concatenate([np.empty((0, self.dim), np.float32), *stream])
+        return truncate(vectors, truncate_dim) if truncate_dim else vectors
+
+    def fingerprint(self) -> str:
+        """Identity of the weights and settings: two encoders with the same one make the same vectors."""
+        weights = (f"{name}{tuple(t.shape)}{_checksum(t)}" for name, t in self.state_dict().items())
+        return content_hash(self.config.model_dump_json(), *weights)[:12]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors, tokenizer, model card and sentence-transformers' files, atomically."""
+        from safetensors.torch import save_file
+
+        from openmoon.models.card import write_card, write_sentence_transformers_files
+
+        with atomic_path(Path(folder)) as out:
+            out.mkdir()
+            config = {"format": FORMAT, "fingerprint": self.fingerprint(), "encoder": self.config.model_dump()}
+            write_json(out / "config.json", config)
+            save_file({name: t.contiguous() for name, t in self.state_dict().items()}, out / "model.safetensors")
+            save_image_trunk(self.image, out)
+            save_text_trunk(self.text, out)
+            write_sentence_transformers_files(out)
+            write_card(self, out)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> ProductEncoder:
+        """Load an encoder that `save_pretrained` wrote. Raises `UserError` for another folder or format version."""
+        from safetensors.torch import load_file
+
+        from openmoon.config import EncoderConfig
+
+        folder = Path(folder)
+        path = folder / "config.json"
+        if not path.is_file():
+            raise UserError(f"{folder}: not a saved encoder (config.json is missing); expected a folder written by "
+                            "`openmoon pretrain` or `openmoon posttrain`, such as runs/sample/posttrain/encoder.")  # fmt: skip
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        if saved.get("format") != FORMAT:
+            raise UserError(f"{path}: format is {saved.get('format')!r}, this openmoon reads {FORMAT}; "
+                            "install the version that wrote it, or train again.")  # fmt: skip
+        encoder = build_encoder(EncoderConfig.model_validate(saved["encoder"]), folder)
+        encoder.load_state_dict(load_file(folder / "model.safetensors"))
+        return encoder.eval()
+
+
+def build_encoder(config: EncoderConfig, saved: Path | None = None) -> ProductEncoder:
+    """A new encoder on pretrained trunks, or (`saved`) the architecture of a saved one, its weights still to be loaded."""
+    image = build_image_trunk(config.image.trunk, config.image.grid, saved)
+    text = build_text_trunk(config.text.trunk, config.text.max_tokens, saved)
+    f = config.fusion
+    if f.width % f.heads:
+        raise UserError(f"encoder.fusion: width {f.width} is not a multiple of heads {f.heads}.")
+    fusion = build_fusion(
+        image.dim, text.dim, width=f.width, depth=f.layers, heads=f.heads, hidden=int(f.width * f.expansion),
+        dim=max(config.dims), dropout=f.dropout, pooling=f.pooling,
+    )  # fmt: skip
+    return ProductEncoder(image, text, fusion, config).eval()
+
+
+def truncate(vectors: np.ndarray, dim: int) -> np.ndarray:
+    """The first `dim` dimensions, normalised again."""
+    short = vectors[:, :dim]
+    return short / np.linalg.norm(short, axis=1, keepdims=True).clip(1e-12)
+
+
+def _checksum(tensor: Tensor) -> str:
+    return content_hash(tensor.detach().contiguous().cpu().numpy().tobytes())

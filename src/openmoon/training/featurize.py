@@ -1,0 +1,40 @@
+"""A batch of views → vectors: token sources feed the encoder's fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openmoon.data.views import Parts, Views
+from openmoon.models.encoder import ProductEncoder
+from openmoon.training.sources import TokenSource
+
+BATCH = 256  # rows per forward pass where no gradient is needed
+
+
+class Featurizer:
+    """Joins an encoder with the sources of its image and text tokens."""
+
+    def __init__(self, encoder: ProductEncoder, images: TokenSource, texts: TokenSource) -> None:
+        self.encoder = encoder
+        self.images = images
+        self.texts = texts
+
+    def __call__(self, views: Views, rng: np.random.Generator | None = None) -> Tensor:
+        """(B, dim) unit vectors; pictures are augmented when `rng` is given."""
+        return self.encoder(self.images(views.images, rng), self.texts(views.texts, rng))
+
+    @torch.inference_mode()
+    def vectors(self, parts: Parts, view: str, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, dim) float32 of `rows` of `parts` under `view`, without augmentation."""
+        return np.concatenate(
+            [np.empty((0, self.encoder.dim), np.float32), *self._batches(parts, view, np.asarray(rows))]
+        )
+
+    def _batches(self, parts: Parts, view: str, rows: np.ndarray) -> Iterator[np.ndarray]:
+        for start in range(0, len(rows), BATCH):
+            chunk = rows[start : start + BATCH]
+            yield self(parts.show([view] * len(chunk), chunk)).float().cpu().numpy()

@@ -1,0 +1,191 @@
+"""The training loop: batches → objective → AdamW, with validation, early stop, checkpoints and exact resume.
+
+Everything random in a step comes from (seed, step), so the state of a run is its weights, optimiser and step number, and a
+killed run goes on to the same losses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from openmoon.errors import UserError
+from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
+from openmoon.training.log import MetricsLog
+from openmoon.training.monitor import check_alive, space_statistics
+from openmoon.training.optim import rate
+
+STATISTICS_EVERY = 10  # steps between two looks at the embedding space
+
+
+class StepOutput(NamedTuple):
+    """Weighted losses by name, and the vectors of the batch for the monitor."""
+
+    losses: dict[str, Tensor]
+    vectors: Tensor
+
+
+Objective = Callable[[np.ndarray, np.random.Generator], StepOutput]
+"""Rows of the training table (B,) and a generator → losses."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Lengths, in steps unless named otherwise."""
+
+    examples: int
+    batch_size: int
+    epochs: int
+    max_steps: int | None
+    warmup: float  # share of all steps
+    validate_every: int  # 0: once an epoch
+    checkpoint_every: int
+    patience: int  # validations without improvement
+
+    @property
+    def batch(self) -> int:
+        return min(self.batch_size, self.examples)
+
+    @property
+    def epoch(self) -> int:
+        return self.examples // self.batch
+
+    @property
+    def total(self) -> int:
+        steps = self.epoch * self.epochs
+        return min(steps, self.max_steps) if self.max_steps else steps
+
+
+@dataclass
+class Progress:
+    """Where a run is. `best` is the highest validation score, reached at `best_step`."""
+
+    step: int = 0
+    best: float = float("-inf")
+    best_step: int = 0
+    stale: int = 0
+    stopped: bool = False
+    seconds: float = 0.0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def fit(
+    stage: str,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    temperature: Callable[[], Tensor],
+    objective: Objective,
+    validate: Callable[[], dict[str, float]],
+    schedule: Schedule,
+    *,
+    clip: float,
+    seed: int,
+    folder: Path,
+    run: str,
+    on_step: Callable[[int, int, str], None] = lambda step, total, text: None,
+) -> Progress:
+    """Train the parameters of `module` that require gradients and leave it with the weights of the best validation.
+
+    `validate()` returns metrics of the validation split, of which `score` decides. Logs to `folder/metrics.jsonl`, keeps
+    `folder/checkpoint.pt`; when that exists the run goes on from there. `run` identifies recipe and data.
+    """
+    if schedule.examples < 2:
+        raise UserError(
+            f"{stage}: {schedule.examples} training examples; at least 2 are needed. Check the split and the filters."
+        )
+    path = folder / "checkpoint.pt"
+    progress = Progress()
+    if (state := load_checkpoint(path, run)) is not None:
+        module.load_state_dict(state["weights"], strict=False)
+        optimizer.load_state_dict(state["optimizer"])
+        progress = Progress(**state["progress"])
+    log = MetricsLog(folder, stage, progress.step)
+    if progress.step == 0:
+        _validate(module, validate, progress, schedule, log)
+    started = time.perf_counter() - progress.seconds
+    while progress.step < schedule.total and not progress.stopped:
+        before = time.perf_counter()
+        values = _step(module, optimizer, objective, schedule, progress.step, clip, seed, stage)
+        progress.step += 1
+        values |= {
+            "temperature": temperature().item(),
+            "samples_per_s": schedule.batch / (time.perf_counter() - before),
+        }
+        log.write(progress.step, **values)
+        if progress.step % (schedule.validate_every or schedule.epoch) == 0 or progress.step == schedule.total:
+            _validate(module, validate, progress, schedule, log)
+        on_step(progress.step, schedule.total, f"loss {values['loss']:.3f}  best {progress.best:.3f}")
+        progress.seconds = time.perf_counter() - started
+        if progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.total or progress.stopped:
+            state = {
+                "weights": trained_weights(module),
+                "optimizer": optimizer.state_dict(),
+                "progress": vars(progress),
+            }
+            save_checkpoint(path, run, state)
+    log.close()
+    module.load_state_dict(progress.best_weights, strict=False)
+    module.eval()
+    return progress
+
+
+def _step(
+    module: nn.Module, optimizer: torch.optim.Optimizer, objective: Objective, schedule: Schedule, step: int,
+    clip: float, seed: int, stage: str,
+) -> dict[str, Any]:  # fmt: skip
+    epoch, place = divmod(step, schedule.epoch)
+    order = np.random.default_rng([seed, 1, epoch]).permutation(schedule.examples)
+    torch.manual_seed(seed * 1_000_003 + step)
+    factor = rate(step, schedule.total, max(1, round(schedule.warmup * schedule.total)))
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+    module.train()
+    rows = order[place * schedule.batch : (place + 1) * schedule.batch]
+    output = objective(rows, np.random.default_rng([seed, 2, step]))
+    loss = torch.stack(list(output.losses.values())).sum()
+    if not torch.isfinite(loss):
+        raise UserError(f"{stage}, step {step + 1}: the loss is {loss.item()}; lower {stage}.lr or {stage}.trunk_lr.")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    trained = [p for p in module.parameters() if p.requires_grad]
+    norm = torch.nn.utils.clip_grad_norm_(trained, clip)
+    optimizer.step()
+    losses = {name: value.item() for name, value in output.losses.items()}
+    values = {
+        "loss": loss.item(),
+        "losses": losses,
+        "lr": optimizer.param_groups[1]["lr"],
+        "gradient_norm": norm.item(),
+    }
+    if step % STATISTICS_EVERY == 0:
+        statistics = space_statistics(output.vectors.detach().float())
+        check_alive(statistics, stage, step + 1)
+        values |= statistics
+    return values
+
+
+def _validate(
+    module: nn.Module, validate: Callable[[], dict[str, float]], progress: Progress, schedule: Schedule, log: MetricsLog
+) -> None:
+    module.eval()
+    with torch.inference_mode():
+        metrics = validate()
+    log.write(progress.step, val=metrics)
+    if metrics["score"] > progress.best:
+        progress.best, progress.best_step, progress.stale = metrics["score"], progress.step, 0
+        progress.best_weights = {name: value.clone() for name, value in trained_weights(module).items()}
+    else:
+        progress.stale += 1
+        progress.stopped = progress.stale >= schedule.patience
+
+
+def trained_weights(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters that are trained; frozen ones come from the encoder that the stage started from."""
+    return {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}

@@ -1,0 +1,162 @@
+"""Where trunk tokens come from while training: frozen trunks are run once and read from disk, trained ones are run live.
+
+All four sources share one form: `prepare(keys)` before training, then `source(keys, rng)` → `Tokens` of the batch, None
+for a key where the modality is missing. Pictures are named by content hash, texts by themselves. With `rng` pictures are
+augmented; without, they are plain (validation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openmoon.data.augment import plain_view, random_view
+from openmoon.data.image_cache import ImageCache
+from openmoon.data.store import RaggedStore
+from openmoon.io import content_hash
+from openmoon.models.image_trunk import ImageTrunk
+from openmoon.models.text_trunk import TextTrunk
+from openmoon.models.tokens import Tokens
+
+CHUNK = 64  # inputs per forward pass when a frozen trunk fills its cache
+Progress = Callable[[Iterable[int], str, int], Iterable[int]]
+
+
+class TokenSource(Protocol):
+    """Keys of a batch → tokens; None when no row has the modality."""
+
+    def prepare(self, keys: Sequence[str], progress: Progress) -> None: ...
+
+    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None: ...
+
+
+class LiveText:
+    """Texts through the text trunk, with gradient. A text that occurs twice in a batch is computed once."""
+
+    def __init__(self, trunk: TextTrunk) -> None:
+        self.trunk = trunk
+        self._ids: dict[str, list[int]] = {}
+
+    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+        new = [key for key in dict.fromkeys(keys) if key not in self._ids]
+        if new:
+            self._ids.update(zip(new, self.trunk.tokenize(new), strict=True))
+
+    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
+        return _batch(keys, lambda unique: self.trunk.tokens([self._ids[key] for key in unique]))
+
+
+class CachedText:
+    """Tokens of the frozen text trunk, float16 on disk, keyed by text and trunk."""
+
+    def __init__(self, trunk: TextTrunk, folder: Path) -> None:
+        self.trunk = trunk
+        self.store = RaggedStore(folder / f"text-{_signature(trunk, trunk.max_tokens)}", (trunk.dim,), np.float16)
+
+    @torch.inference_mode()
+    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+        texts = {content_hash(text): text for text in keys}
+        todo = sorted(self.store.missing(list(texts)), key=lambda k: len(texts[k]))
+        for start in progress(range(0, len(todo), CHUNK), "texts through the frozen trunk", len(todo)):
+            chunk = todo[start : start + CHUNK]
+            tokens = self.trunk.tokens(self.trunk.tokenize([texts[k] for k in chunk]))
+            self.store.append(chunk, [v[m].numpy() for v, m in zip(tokens.values, tokens.mask, strict=True)])
+
+    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
+        return _batch(keys, lambda unique: _stored(self.store, [content_hash(key) for key in unique]))
+
+
+class LiveImages:
+    """Pictures through the image trunk, with gradient. A picture that occurs twice in a batch is computed once."""
+
+    def __init__(self, trunk: ImageTrunk, cache: ImageCache, crop: int, strength: float) -> None:
+        self.trunk = trunk
+        self.cache = cache
+        self.crop = crop
+        self.strength = strength
+
+    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+        """Nothing to do: the pixels are in the cache."""
+
+    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
+        return _batch(keys, lambda unique: self._tokens(unique, rng))
+
+    def _tokens(self, keys: list[str], rng: np.random.Generator | None) -> Tokens:
+        pixels = self.cache.pixels(keys)
+        view = random_view(pixels, self.crop, self.strength, rng) if rng else plain_view(pixels, self.cache.size)
+        values = self.trunk(view.to(self.trunk.mean.device))
+        return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))
+
+
+class CachedImages:
+    """Tokens of the frozen image trunk, float16 on disk: the plain picture and `views` augmented ones."""
+
+    def __init__(self, trunk: ImageTrunk, cache: ImageCache, folder: Path, strength: float, views: int) -> None:
+        self.trunk = trunk
+        self.cache = cache
+        self.strength = strength
+        self.views = views if strength else 0
+        signature = _signature(trunk, cache.size, trunk.grid, strength)
+        self.store = RaggedStore(folder / f"images-{signature}", (trunk.dim,), np.float16)
+
+    @torch.inference_mode()
+    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+        for view in range(self.views + 1):
+            named = {_view_key(key, view): key for key in keys}
+            todo = self.store.missing(list(named))
+            what = f"pictures through the frozen trunk ({'augmented' if view else 'plain'})"
+            for start in progress(range(0, len(todo), CHUNK), what, len(todo)):
+                chunk = todo[start : start + CHUNK]
+                pixels = self.cache.pixels([named[k] for k in chunk])
+                rng = np.random.default_rng([view, *content_hash(*chunk).encode()])
+                images = (
+                    random_view(pixels, self.cache.size, self.strength, rng)
+                    if view
+                    else plain_view(pixels, self.cache.size)
+                )
+                self.store.append(chunk, list(self.trunk(images).numpy()))
+
+    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
+        def stored(unique: list[str]) -> Tokens:
+            views = rng.integers(0, self.views + 1, len(unique)) if rng else np.zeros(len(unique), int)
+            return _stored(self.store, [_view_key(key, view) for key, view in zip(unique, views, strict=True)])
+
+        return _batch(keys, stored)
+
+
+def _batch(keys: Sequence[str | None], compute: Callable[[list[str]], Tokens]) -> Tokens | None:
+    """Tokens of the distinct keys, laid out over the rows of the batch; rows without a key get none."""
+    unique = list(dict.fromkeys(key for key in keys if key is not None))
+    if not unique:
+        return None
+    place = {key: position for position, key in enumerate(unique)}
+    tokens = compute(unique)
+    device = tokens.values.device
+    chosen = torch.tensor([place[key] for key in keys if key is not None], device=device)
+    tokens = Tokens(tokens.values.index_select(0, chosen), tokens.mask.index_select(0, chosen))
+    return tokens.spread([row for row, key in enumerate(keys) if key is not None], len(keys))
+
+
+def _stored(store: RaggedStore, keys: Sequence[str]) -> Tokens:
+    starts, counts = store.locate(keys)
+    offsets = np.arange(counts.max())
+    mask = offsets[None, :] < counts[:, None]
+    rows = np.where(mask, starts[:, None] + offsets, starts[:, None])
+    values = torch.from_numpy(np.asarray(store.rows[rows])).float()
+    return Tokens(values, torch.from_numpy(mask))
+
+
+def _view_key(key: str, view: int) -> str:
+    return f"{key}.{view}" if view else key
+
+
+def _signature(trunk: torch.nn.Module, *settings: float) -> str:
+    """Names a trunk's weights and the settings that its tokens depend on."""
+    tensors: list[Tensor] = [*trunk.parameters(), *trunk.buffers()]
+    sums = (t.detach().cpu().numpy().tobytes() for t in tensors)
+    return content_hash(str(settings), *(content_hash(s) for s in sums))[:12]

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from openmoon import ProductEncoder
+from openmoon.config import EncoderConfig
+from openmoon.errors import UserError
+from openmoon.models.encoder import build_encoder
+from openmoon.models.tokens import Tokens
+
+
+def inputs(pictures: list[Path]) -> list[object]:
+    return [
+        "red boot", {"text": "blue bag with dots", "image": str(pictures[0])}, pictures[1], {"image": pictures[2]},
+        {"text": "lamp"}, Image.open(pictures[3]), np.asarray(Image.open(pictures[4])), pictures[5].read_bytes(),
+        {"text": "  ", "image": pictures[0]},
+    ]  # fmt: skip
+
+
+def test_every_kind_of_input_becomes_a_unit_vector(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
+    vectors = tiny_encoder.encode(inputs(pictures), batch_size=4)
+    assert vectors.shape == (9, 8)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_a_vector_does_not_depend_on_its_batch(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
+    """Padding and missing modalities are fewer tokens, never zeros that count."""
+    together = tiny_encoder.encode(inputs(pictures), batch_size=9)
+    alone = np.concatenate([tiny_encoder.encode([value]) for value in inputs(pictures)])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_windows_keep_the_order(tiny_encoder: ProductEncoder) -> None:
+    texts = [" ".join(["red", "blue", "boot", "mug"][i % 4 :] * (1 + i % 3)) + f" {i % 10}" for i in range(100)]
+    np.testing.assert_allclose(
+        tiny_encoder.encode(texts, batch_size=3), tiny_encoder.encode(texts, batch_size=64), atol=1e-5
+    )
+
+
+def test_both_modalities_matter(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
+    text, image, both = tiny_encoder.encode(["red boot", pictures[0], {"text": "red boot", "image": pictures[0]}])
+    assert both @ text < 0.999
+    assert both @ image < 0.999
+
+
+def test_truncation_is_a_prefix(tiny_encoder: ProductEncoder) -> None:
+    full, short = tiny_encoder.encode(["red boot"]), tiny_encoder.encode(["red boot"], truncate_dim=4)
+    np.testing.assert_allclose(short[0], full[0, :4] / np.linalg.norm(full[0, :4]), atol=1e-6)
+    with pytest.raises(UserError, match=r"truncate_dim: 9 is outside 1\.\.8"):
+        tiny_encoder.encode(["red boot"], truncate_dim=9)
+
+
+def test_save_and_load_give_the_same_vectors(
+    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path
+) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    loaded = ProductEncoder.from_pretrained(tmp_path / "encoder")
+    np.testing.assert_array_equal(loaded.encode(inputs(pictures)), tiny_encoder.encode(inputs(pictures)))
+    assert loaded.fingerprint() == tiny_encoder.fingerprint()
+
+
+def test_fingerprint_sees_every_weight(tiny_encoder: ProductEncoder) -> None:
+    before = tiny_encoder.fingerprint()
+    with torch.no_grad():
+        tiny_encoder.fusion.head.bias[0] += 1e-4
+    assert tiny_encoder.fingerprint() != before
+
+
+def test_other_formats_are_refused(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a saved encoder"):
+        ProductEncoder.from_pretrained(tmp_path)
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    config = json.loads((tmp_path / "encoder" / "config.json").read_text())
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps(config | {"format": 99}))
+    with pytest.raises(UserError, match="format is 99, this openmoon reads 1"):
+        ProductEncoder.from_pretrained(tmp_path / "encoder")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"text": ""}, r"inputs\[1\]: neither text nor picture"),
+        ({"txt": "boot"}, r"inputs\[1\]: unknown key 'txt'"),
+        ({"text": 3}, r"inputs\[1\]\.text: expected a string, got int"),
+        ({"image": 3.0}, r"inputs\[1\]\.image: expected a path"),
+        (b"not a picture", r"inputs\[1\]\.image: not a picture"),
+        (Path("/nowhere/boot.jpg"), r"/nowhere/boot\.jpg: cannot be read"),
+    ],
+)
+def test_bad_inputs_are_named(tiny_encoder: ProductEncoder, value: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        tiny_encoder.encode(["red boot", value])
+
+
+def test_nothing_in_nothing_out(tiny_encoder: ProductEncoder) -> None:
+    assert tiny_encoder.encode([]).shape == (0, 8)
+
+
+def test_untrained_fusion_is_a_projection_of_the_trunks(tiny_config: EncoderConfig) -> None:
+    """Residual branches start at zero, so the first vector is the pooled projection and nothing is lost by depth."""
+    torch.manual_seed(0)
+    encoder = build_encoder(tiny_config)
+    values = torch.randn(3, 5, 24)
+    fusion = encoder.fusion
+    expected = torch.nn.functional.normalize(fusion.head(fusion.image_in(values).mean(1)), dim=-1)
+    found = encoder(Tokens(values, torch.ones(3, 5, dtype=torch.bool)), None)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("pooling", ["modality", "token"])
+def test_pooling_weighs_modalities_as_it_says(tiny_config: EncoderConfig, pooling: str) -> None:
+    fusion = tiny_config.fusion.model_copy(update={"pooling": pooling, "layers": 0})
+    encoder = build_encoder(tiny_config.model_copy(update={"fusion": fusion}))
+    image = Tokens(torch.randn(1, 6, 24), torch.ones(1, 6, dtype=torch.bool))
+    text = Tokens(torch.randn(1, 2, 32), torch.ones(1, 2, dtype=torch.bool))
+    i, t = encoder.fusion.image_in(image.values)[0], encoder.fusion.text_in(text.values)[0]
+    pooled = (i.mean(0) + t.mean(0)) / 2 if pooling == "modality" else torch.cat([i, t]).mean(0)
+    torch.testing.assert_close(encoder.fusion(image, text)[0], encoder.fusion.head(pooled))
+
+
+def test_unknown_trunks_are_named(tiny_config: EncoderConfig) -> None:
+    config = tiny_config.model_copy(update={"text": tiny_config.text.model_copy(update={"trunk": "no/such-model"})})
+    with pytest.raises(UserError, match=r"encoder\.text\.trunk: 'no/such-model' is neither"):
+        build_encoder(config)
+
+
+def test_width_must_divide_into_heads(tiny_config: EncoderConfig) -> None:
+    config = tiny_config.model_copy(update={"fusion": tiny_config.fusion.model_copy(update={"heads": 3})})
+    with pytest.raises(UserError, match="width 16 is not a multiple of heads 3"):
+        build_encoder(config)

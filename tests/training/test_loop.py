@@ -1,0 +1,137 @@
+"""Invariants of the loop: resume equals uninterrupted, the best validation wins, broken runs say so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from openmoon.errors import UserError
+from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
+from openmoon.training.loop import Progress, Schedule, StepOutput, fit
+from openmoon.training.optim import build_optimizer, rate
+
+DATA = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
+
+
+class Killed(Exception):
+    pass
+
+
+def run(
+    folder: Path, kill_at: int | None = None, scores: list[float] | None = None, patience: int = 99, lr: float = 1e-2
+) -> tuple[Progress, nn.Module]:
+    torch.manual_seed(0)
+    model, temperature = nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.3)), nn.Linear(1, 1)
+    module = nn.ModuleDict({"model": model, "temperature": temperature})
+    optimizer = build_optimizer(model, temperature, [], lr=lr, trunk_lr=lr, weight_decay=0.01)
+
+    def objective(rows: np.ndarray, rng: np.random.Generator) -> StepOutput:
+        vectors = nn.functional.normalize(
+            model(DATA[rows] + 0.1 * torch.from_numpy(rng.normal(size=(len(rows), 6))).float()), dim=1
+        )
+        return StepOutput(
+            {"spread": (vectors @ vectors.T).square().mean(), "zero": temperature.weight.sum() * 0}, vectors
+        )
+
+    given = iter(scores or [])
+
+    def validate() -> dict[str, float]:
+        return {"score": next(given) if scores else -float(model[0](DATA).square().mean())}
+
+    def on_step(step: int, total: int, note: str) -> None:
+        if step == kill_at:
+            raise Killed
+
+    def tau() -> Tensor:
+        return torch.tensor(0.05)
+
+    schedule = Schedule(examples, 8, 4, None, 0.1, 0, 3, patience)
+    progress = fit("posttrain", module, optimizer, tau, objective, validate, schedule, clip=1.0, seed=5, folder=folder,
+                   run="run", on_step=on_step)  # fmt: skip
+    return progress, model
+
+
+def losses(folder: Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    found = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    assert len(dict(found)) == len(found), "every step is logged once"
+    return dict(found)
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 10, 19])
+def test_a_killed_run_resumes_to_the_same_losses_and_weights(tmp_path: Path, kill_at: int) -> None:
+    straight, model = run(tmp_path / "straight")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", kill_at)
+    resumed, again = run(tmp_path / "killed")
+    assert losses(tmp_path / "killed") == losses(tmp_path / "straight")
+    assert (resumed.best, resumed.best_step) == (straight.best, straight.best_step)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first, _ = run(tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    again, _ = run(tmp_path)
+    assert again.step == first.step == 20
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_the_best_validation_wins_and_patience_stops(tmp_path: Path) -> None:
+    progress, _ = run(tmp_path, scores=[0.1, 0.5, 0.4, 0.3], patience=2)
+    assert (progress.best, progress.best_step, progress.step, progress.stopped) == (0.5, 5, 15, True)
+
+
+def test_an_exploding_loss_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"posttrain, step \d+: the loss is nan|collapsed"):
+        run(tmp_path, lr=1e38)
+
+
+def test_too_few_examples_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="1 training examples"):
+        run(tmp_path, examples=1)
+
+
+def test_checkpoints_of_other_runs_and_formats_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    assert load_checkpoint(path, "a") is None
+    save_checkpoint(path, "a", {"x": 1})
+    assert load_checkpoint(path, "a") == {"x": 1}
+    with pytest.raises(UserError, match=r"checkpoint\.pt: was written with another recipe"):
+        load_checkpoint(path, "b")
+    torch.save({"format": 7}, path)
+    with pytest.raises(UserError, match="checkpoint format is 7, this openmoon reads 1"):
+        load_checkpoint(path, "a")
+    path.write_bytes(b"half a che")
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_checkpoint(path, "a")
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, "a", {"x": 1})
+
+    def full(state: object, target: Path) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: cannot be written \(No space left on device\)"):
+        save_checkpoint(path, "a", {"x": 2})
+    monkeypatch.undo()
+    assert load_checkpoint(path, "a") == {"x": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_the_rate_warms_up_and_decays_to_zero() -> None:
+    rates = [rate(step, 100, 10) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == rates[10] == 1
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 <= rates[-1] < 1e-3

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from openmoon.errors import UserError
+from openmoon.training.monitor import check_alive, space_statistics
+
+
+def test_known_spaces() -> None:
+    basis = space_statistics(torch.eye(8))
+    assert basis["mean_cosine"] == pytest.approx(0, abs=1e-6)
+    assert basis["effective_rank"] == pytest.approx(8)
+    one = space_statistics(F.normalize(torch.ones(5, 3), dim=1))
+    assert one["mean_cosine"] == pytest.approx(1)
+    assert one["effective_rank"] == pytest.approx(1, abs=1e-3)
+
+
+def test_mean_cosine_against_a_loop() -> None:
+    vectors = F.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    pairs = [float(vectors[i] @ vectors[j]) for i in range(9) for j in range(9) if i != j]
+    assert space_statistics(vectors)["mean_cosine"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+
+
+def test_collapse_stops_the_run() -> None:
+    with pytest.raises(UserError, match="pretrain, step 7: the vectors collapsed"):
+        check_alive({"mean_cosine": 0.999, "effective_rank": 1.0}, "pretrain", 7)
+    check_alive({"mean_cosine": 0.3, "effective_rank": 20.0}, "pretrain", 7)

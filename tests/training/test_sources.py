@@ -1,0 +1,94 @@
+"""Frozen trunks read from disk give what live ones compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from openmoon import ProductEncoder
+from openmoon.data.image_cache import ImageCache
+from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText
+
+TEXTS = ["red boot", None, "blue bag with dots and stripes", "red boot", "lamp"]
+
+
+def quiet(chunks, description, total):  # type: ignore[no-untyped-def]
+    return chunks
+
+
+@pytest.fixture
+def cache(tmp_path: Path, pictures: list[Path]) -> tuple[ImageCache, list[str]]:
+    cache = ImageCache(tmp_path / "cache", 32)
+    assert cache.fill(pictures) == {}
+    return cache, cache.keys(pictures)
+
+
+def test_cached_text_equals_live_text(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    sources = CachedText(tiny_encoder.text, tmp_path), LiveText(tiny_encoder.text)
+    for source in sources:
+        source.prepare([t for t in TEXTS if t], quiet)
+    cached, live = (source(TEXTS, None) for source in sources)
+    assert cached is not None
+    assert live is not None
+    torch.testing.assert_close(cached.mask, live.mask)
+    torch.testing.assert_close(
+        cached.values * cached.mask[..., None], live.values * live.mask[..., None], atol=5e-3, rtol=5e-3
+    )
+    assert cached.mask.any(1).tolist() == [True, False, True, True, True]
+
+
+def test_cached_pictures_equal_live_pictures(
+    tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path
+) -> None:
+    images, keys = cache
+    cached = CachedImages(tiny_encoder.image, images, tmp_path, strength=0.5, views=2)
+    cached.prepare(keys, quiet)
+    live = LiveImages(tiny_encoder.image, images, 32, strength=0.5)
+    batch = [keys[0], None, keys[3], keys[0]]
+    a, b = cached(batch, None), live(batch, None)
+    assert a is not None
+    assert b is not None
+    torch.testing.assert_close(a.values, b.values, atol=5e-3, rtol=5e-3)
+    assert a.mask.any(1).tolist() == [True, False, True, True]
+
+
+def test_augmented_views_differ_and_repeat_with_the_generator(
+    tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path
+) -> None:
+    images, keys = cache
+    cached = CachedImages(tiny_encoder.image, images, tmp_path, strength=0.8, views=3)
+    cached.prepare(keys, quiet)
+    for source in (cached, LiveImages(tiny_encoder.image, images, 32, strength=0.8)):
+        draws = [source(keys, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+        values = [draw.values for draw in draws if draw is not None]
+        torch.testing.assert_close(values[0], values[1], rtol=0, atol=0)
+        assert not torch.allclose(values[0], values[2], atol=1e-3)
+
+
+def test_a_second_preparation_computes_nothing(
+    tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path
+) -> None:
+    images, keys = cache
+    work: list[int] = []
+
+    def counted(chunks, description, total):  # type: ignore[no-untyped-def]
+        work.append(total)
+        return chunks
+
+    for _ in range(2):
+        CachedImages(tiny_encoder.image, images, tmp_path, strength=0.0, views=2).prepare(keys, counted)
+    assert work == [6, 0]
+
+
+def test_another_trunk_has_other_tokens(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    before = CachedText(tiny_encoder.text, tmp_path).store.folder
+    with torch.no_grad():
+        next(tiny_encoder.text.parameters()).add_(0.01)
+    assert CachedText(tiny_encoder.text, tmp_path).store.folder != before
+
+
+def test_nothing_of_a_modality_is_none(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    assert CachedText(tiny_encoder.text, tmp_path)([None, None], None) is None
