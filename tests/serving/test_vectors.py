@@ -1,0 +1,187 @@
+"""The vectors table: what was written comes back, killed runs resume, stale rows go."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openmoon.errors import UserError
+from openmoon.serving import vectors as module
+from openmoon.serving.search import search
+from openmoon.serving.vectors import VectorTable, VectorWriter, existing, iter_vectors
+
+DIM = 4
+
+
+def vectors_of(ids):
+    """A vector that follows from the id, so that a mix-up shows."""
+    return np.stack([np.random.default_rng([*map(ord, one)]).standard_normal(DIM) for one in ids]).astype(np.float32)
+
+
+def keep(ids, version="1"):
+    return pl.DataFrame({"product_id": ids, "content_hash": [f"{one}-{version}" for one in ids]})
+
+
+def write(path, ids, version="1", encoder="e"):
+    writer = VectorWriter(path, DIM, encoder)
+    if ids:
+        writer.write(ids, vectors_of(ids), [f"{one}-{version}" for one in ids])
+    return writer
+
+
+def read(path):
+    chunks = (zip(ids, vectors, strict=True) for ids, vectors in iter_vectors(path, rows=3))
+    return {one: vector for chunk in chunks for one, vector in chunk}
+
+
+def assert_holds(path, ids):
+    found = read(path)
+    assert sorted(found) == sorted(ids)
+    for one in ids:
+        np.testing.assert_array_equal(found[one], vectors_of([one])[0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=5), min_size=0, max_size=30, unique=True), st.integers(1, 10))
+def test_round_trip_of_any_ids(tmp_path_factory, ids, batch):
+    path = tmp_path_factory.mktemp("vectors") / "v.parquet"
+    writer = VectorWriter(path, DIM, "e")
+    for start in range(0, len(ids), batch):
+        part = ids[start : start + batch]
+        writer.write(part, vectors_of(part), [f"{one}-1" for one in part])
+    done = writer.finish(keep(ids) if ids else keep(["x"]))
+    assert (done.rows, done.added, done.dropped) == (len(ids), len(ids), 0)
+    assert_holds(path, ids)
+    table = VectorTable(path)
+    assert (table.rows, table.dim) == (len(ids), DIM)
+
+
+def test_only_changed_products_are_new(tmp_path):
+    path = tmp_path / "v.parquet"
+    write(path, ["a", "b", "c"]).finish(keep(["a", "b", "c"]))
+    current = pl.concat([keep(["a"]), keep(["b"], "2"), keep(["d"])])
+    todo = current.join(existing(path, "e"), on=["product_id", "content_hash"], how="anti")
+    assert todo["product_id"].to_list() == ["b", "d"]
+    writer = VectorWriter(path, DIM, "e")
+    writer.write(todo["product_id"].to_list(), vectors_of(["b2", "d"]), todo["content_hash"].to_list())
+    done = writer.finish(current)
+    assert (done.rows, done.added, done.dropped) == (3, 2, 2)
+    np.testing.assert_array_equal(read(path)["b"], vectors_of(["b2"])[0])
+    assert VectorTable(path).strings("product_id", "content_hash").sort("product_id").rows() == [
+        ("a", "a-1"), ("b", "b-2"), ("d", "d-1"),
+    ]  # fmt: skip
+
+
+def test_killed_run_resumes_from_its_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROWS", 2)
+    path = tmp_path / "v.parquet"
+    write(path, ["a"]).finish(keep(["a"]))
+    writer = write(path, ["b", "c"])
+    writer.write(["lost"], vectors_of(["lost"]), ["lost-1"])  # gathered, never flushed: the kill comes here
+    assert sorted(existing(path, "e")["product_id"]) == ["a", "b", "c"]
+    assert_holds(path, ["a"])
+    done = write(path, ["lost"]).finish(keep(["a", "b", "c", "lost"]))
+    assert (done.rows, done.added, done.dropped) == (4, 3, 0)
+    assert_holds(path, ["a", "b", "c", "lost"])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.parquet"]
+
+
+def test_kill_between_rename_and_clean_up_doubles_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "v.parquet"
+    monkeypatch.setattr(module.shutil, "rmtree", lambda *args, **kwargs: None)
+    write(path, ["a", "b"]).finish(keep(["a", "b"]))
+    monkeypatch.undo()
+    assert len(existing(path, "e")) == 2
+    done = VectorWriter(path, DIM, "e").finish(keep(["a", "b"]))
+    assert (done.rows, done.added, done.dropped) == (2, 0, 0)
+    assert_holds(path, ["a", "b"])
+
+
+def test_another_encoder_replaces_the_table_even_with_another_length(tmp_path):
+    path = tmp_path / "v.parquet"
+    write(path, ["a", "b"], encoder="old").finish(keep(["a", "b"]))
+    assert existing(path, "new").is_empty()
+    writer = VectorWriter(path, 2, "new")
+    writer.write(["a"], np.ones((1, 2), np.float32), ["a-1"])
+    done = writer.finish(keep(["a", "b"]))
+    assert (done.rows, done.added, done.dropped) == (1, 1, 2)
+    assert VectorTable(path).dim == 2
+
+
+def test_same_encoder_with_another_length_is_refused(tmp_path):
+    path = tmp_path / "v.parquet"
+    write(path, ["a"]).finish(keep(["a"]))
+    with pytest.raises(UserError, match=r"v\.parquet: vectors have 4 dimensions, this run of encoder 'e' makes 2"):
+        VectorWriter(path, 2, "e").finish(keep(["a"]))
+    assert_holds(path, ["a"])
+
+
+@pytest.mark.parametrize("vectors", [np.ones((1, 3)), np.ones((2, DIM)), np.full((1, DIM), np.nan)])
+def test_wrong_vectors_are_refused(tmp_path, vectors):
+    with pytest.raises(UserError, match="encoder 'e' gave vectors"):
+        VectorWriter(tmp_path / "v.parquet", DIM, "e").write(["a"], vectors, ["a-1"])
+
+
+def test_broken_tables_are_named(tmp_path):
+    path = tmp_path / "v.parquet"
+    with pytest.raises(UserError, match="no such vectors table"):
+        VectorTable(path)
+    path.write_bytes(b"PAR1 nothing")
+    with pytest.raises(UserError, match="not a readable vectors table"):
+        VectorTable(path)
+    pl.DataFrame({"product_id": ["a"], "vector": [[1.0]]}).write_parquet(path)
+    with pytest.raises(UserError, match="column 'encoder' is missing"):
+        VectorTable(path)
+    pl.DataFrame({"product_id": ["a"], "vector": [[1.0]], "encoder": "e", "content_hash": "h"}).write_parquet(path)
+    with pytest.raises(UserError, match="expected a fixed-size list of float32"):
+        VectorTable(path)
+
+
+def test_tables_written_by_polars_are_read(tmp_path):
+    path = tmp_path / "outside.parquet"
+    frame = pl.DataFrame({"product_id": ["a", "b"], "encoder": "clip", "content_hash": "h"})
+    vectors = pl.Series("vector", [[1.0, 0.0], [0.0, 1.0]], pl.Array(pl.Float32, 2))
+    frame.with_columns(vectors).write_parquet(path)
+    assert search(path, np.array([0.1, 1]), k=5)["product_id"].to_list() == ["b", "a"]
+
+
+def test_truncated_file_is_one_clear_line(tmp_path):
+    path = tmp_path / "v.parquet"
+    ids = [f"p{i}" for i in range(1000)]
+    write(path, ids).finish(keep(ids))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + bytes(len(whole) // 2) + whole[100 + len(whole) // 2 :])
+    with pytest.raises(UserError, match="not a readable vectors table"):
+        read(path)
+
+
+def test_search_equals_a_full_sort(tmp_path):
+    path = tmp_path / "v.parquet"
+    ids = [f"p{i}" for i in range(2 * module.ROWS + 100)]
+    write(path, ids).finish(keep(ids))
+    queries = vectors_of(["one", "two"])
+    found = search(path, queries, k=5, encoder_id="e")
+    assert found.columns == ["query", "rank", "product_id", "score"]
+    order = np.argsort(-(queries @ vectors_of(ids).T), axis=1)[:, :5]
+    assert found["product_id"].to_list() == [ids[row] for row in order.reshape(-1)]
+    assert found["rank"].to_list() == [1, 2, 3, 4, 5] * 2
+    assert search(path, queries[1], k=5)["product_id"].to_list() == [ids[row] for row in order[1]]
+
+
+def test_search_for_more_than_there_is(tmp_path):
+    path = tmp_path / "v.parquet"
+    write(path, ["a", "b"]).finish(keep(["a", "b"]))
+    assert sorted(search(path, np.ones(DIM), k=1000)["product_id"]) == ["a", "b"]
+
+
+def test_search_refuses_what_cannot_be_compared(tmp_path):
+    path = tmp_path / "v.parquet"
+    write(path, ["a"]).finish(keep(["a"]))
+    with pytest.raises(UserError, match="4 dimensions, the query has 3"):
+        search(path, np.ones(3))
+    with pytest.raises(UserError, match="made by encoder 'e', the query by 'other'"):
+        search(path, np.ones(4), encoder_id="other")
+    write(path, []).finish(keep(["nothing"]))
+    with pytest.raises(UserError, match="table is empty"):
+        search(path, np.ones(4))
