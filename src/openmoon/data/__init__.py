@@ -1,0 +1,1 @@
+"""The shop's tables and pictures: reading, checking, splitting, caching."""

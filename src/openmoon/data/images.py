@@ -1,0 +1,96 @@
+"""One picture file → one upright RGB array, or a reason why not."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+# Formats that shops and phones produce. Others (EPS, FITS …) start external programs or are not photographs.
+Image.init()
+FORMATS = tuple(name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM") if name in Image.OPEN)
+
+# EXIF orientation → what makes the picture upright (1 is upright already)
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
+
+class ImageRejected(Exception):
+    """This picture cannot be used; the message is the reason."""
+
+
+def load_image(source: Path | bytes, size: int | None) -> npt.NDArray[np.uint8]:
+    """Decode a picture to (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
+
+    With `size`, the shorter side is resized to `size` and the centre size×size square is kept; `None` keeps every
+    pixel. Transparency is laid over white; grayscale, palette, CMYK and 16-bit pictures become RGB; of an animation the
+    first frame is taken. Raises `ImageRejected` for a file that is missing, empty, truncated, not a picture, or has
+    more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
+    """
+    data = source if isinstance(source, bytes) else read_file(source)
+    if not data:
+        raise ImageRejected("empty file (0 bytes)")
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit and image.width * image.height > limit:
+                raise ImageRejected(f"{image.width}×{image.height} pixels, more than the limit of {limit:,}")
+            if size:
+                image.draft(None, (size, size))  # JPEG: decode at 1/2, 1/4 or 1/8, never below size×size
+            turn = _turn(image)
+            picture = to_rgb(image)
+            if size:
+                picture = square(picture, size)
+            return np.asarray(picture if turn is None else picture.transpose(turn))
+    except ImageRejected:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRejected(f"too many pixels: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ImageRejected(f"not a picture, or none of {', '.join(FORMATS)}") from error
+    except Exception as error:  # on malformed files Pillow's decoders raise almost anything
+        raise ImageRejected(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def read_file(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged metadata, of which Pillow may raise anything, is no reason to lose the photo
+        return None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB; transparency is laid over white."""
+    if image.mode.startswith(("I", "F")):
+        return _from_deep(image).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float pictures to 8 bits; their white is 1, 255 or 65535, whichever the values fit."""
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    white = 65535 if image.mode.startswith("I;16") else next((w for w in (1, 255) if values.max() <= w), 65535)
+    return Image.fromarray((np.clip(values / white, 0, 1) * 255).round().astype(np.uint8))
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """The centre square, resized in one pass; its box is centred to the sub-pixel, so turning may come after."""
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))

@@ -1,0 +1,70 @@
+"""The cache decodes each content once, gives back exactly `load_image`'s pixels, and remembers rejections."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openmoon.data import image_cache
+from openmoon.data.image_cache import ImageCache
+from openmoon.data.images import load_image
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{i}.png" for i in range(7)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 255, (20, 30, 3), np.uint8)).save(path)
+    (tmp_path / "copy.png").write_bytes(paths[0].read_bytes())
+    (tmp_path / "broken.png").write_bytes(paths[0].read_bytes()[:300])
+    return [*paths, tmp_path / "copy.png", tmp_path / "broken.png", tmp_path / "absent.png"]
+
+
+def test_pixels_equal_load_image_across_batches(
+    tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_cache, "BATCH", 3)
+    cache, seen = ImageCache(tmp_path / "cache", 16), []
+    rejected = cache.fill(photos, workers=2, progress=seen.append)
+    assert set(rejected) == set(photos[-2:])
+    assert sum(seen) == len(photos)
+    good = photos[:-2]
+    expected = np.stack([load_image(path, 16) for path in good])
+    np.testing.assert_array_equal(cache.pixels(cache.keys(good)), expected)
+    np.testing.assert_array_equal(ImageCache(tmp_path / "cache", 16).pixels(cache.keys(good)), expected)
+    assert cache.key(photos[0]) == cache.key(photos[7])
+
+
+def test_unchanged_files_are_not_read_again(
+    tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ImageCache(tmp_path / "cache", 16).fill(photos)
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    again = ImageCache(tmp_path / "cache", 16)
+    assert again.fill(photos) == first
+    assert len(again.keys(photos[:-2])) == 8
+
+
+def test_changed_file_gets_new_pixels(tmp_path: Path, photos: list[Path]) -> None:
+    cache = ImageCache(tmp_path / "cache", 16)
+    cache.fill(photos)
+    Image.new("RGB", (30, 20), "red").save(photos[1])
+    os.utime(photos[1], ns=(1, 1))
+    cache.fill(photos)
+    assert (cache.pixels([cache.key(photos[1])])[0] == (255, 0, 0)).all()
+
+
+def test_pixels_of_a_rejected_picture_are_an_error(tmp_path: Path, photos: list[Path]) -> None:
+    cache = ImageCache(tmp_path / "cache", 16)
+    cache.fill(photos)
+    with pytest.raises(KeyError):
+        cache.pixels([cache.key(photos[8])])
