@@ -35,6 +35,7 @@ class SplitConfig(Section):
     val: Fraction = 0.1
     test: Fraction | int = 0.2  # a share, or a number of products
     seed: int = 0
+    together: Literal["spu", "look-alikes"] = "look-alikes"  # products that share a picture count as one SPU, or not
 
 
 class DataConfig(Section):

@@ -56,7 +56,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def report(folder: Path) -> CheckReport:
-    config = DataConfig(root=folder, events=Path("events.csv"), creatives=Path("creatives.csv"))
+    split = SplitConfig(together="spu")  # so that the twins may come apart
+    config = DataConfig(root=folder, events=Path("events.csv"), creatives=Path("creatives.csv"), split=split)
     return check_shop(config, ImageCache(folder / "cache", 64), folder / "out")
 
 

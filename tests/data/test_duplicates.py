@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from openmoon.data.duplicates import Looks, _close_hashes, _components, looks, near_duplicates
+from openmoon.data.duplicates import Looks, _close_hashes, components, looks, near_duplicates
 from openmoon.data.images import load_image
 
 
@@ -76,10 +76,10 @@ def test_close_hashes_are_all_found(values: list[int], distance: int, data: st.D
 
 
 @given(st.integers(1, 30), st.data())
-def test_components_are_connected(count: int, data: st.DataObject) -> None:
+def testcomponents_are_connected(count: int, data: st.DataObject) -> None:
     node = st.integers(0, count - 1)
     pairs = np.array(data.draw(st.lists(st.tuples(node, node), max_size=40)), np.int64).reshape(-1, 2)
-    labels = _components(pairs, count)
+    labels = components(pairs, count)
     reach = np.eye(count, dtype=bool)
     reach[pairs[:, 0], pairs[:, 1]] = reach[pairs[:, 1], pairs[:, 0]] = True
     for _ in range(count):

@@ -1,7 +1,8 @@
-"""Random views of pictures for training: one geometric and one colour transform per picture, whole batches at once.
+"""Random views of pictures for training: as a shopper might photograph what the studio shows. Whole batches at once.
 
-Crop, flip, rotation and aspect are a single `grid_sample`; the photometric part is arithmetic on the batch. All
-randomness comes from the generator that is handed in, so a step can be repeated.
+Zoom, flip, rotation and aspect are a single `grid_sample`; a plain studio background is swapped for another; the
+photometric part is arithmetic on the batch. All randomness comes from the generator that is handed in, so a step can be
+repeated.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+STUDIO = 24.0  # of 0–255: what differs less from the border's colour is background
+CELLS = 32  # the grid on which background is told from plain parts of the subject
 LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 
@@ -25,13 +28,15 @@ def plain_view(pixels: np.ndarray, size: int) -> Tensor:
 def random_view(pixels: np.ndarray, size: int, strength: float, rng: np.random.Generator) -> Tensor:
     """(B, S, S, 3) uint8 → (B, 3, size, size) float in 0–255, every picture changed in its own way.
 
-    `strength` 0..1 scales everything: at 1 crops go down to 30% of the area, rotation to ±25°, light and contrast to
-    ±40%, colour cast to ±15%, and half of the pictures lose a rectangle or their sharpness.
+    `strength` 0..1 scales everything: at 1 crops go down to 30% of the area and pictures shrink to 60% of theirs, rotation
+    goes to ±25°, light and contrast to ±40%, colour cast to ±15%; half of the pictures lose a rectangle, a quarter their
+    sharpness, and all of those on a plain background get another one.
     """
     if strength == 0:
         return plain_view(pixels, size)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
     images = _geometry(images, size, strength, rng)
+    images = _background(images, strength, rng)
     images = _photometry(images, strength, rng)
     images = _blur(images, strength, rng)
     return _erase(images, strength, rng)
@@ -39,16 +44,48 @@ def random_view(pixels: np.ndarray, size: int, strength: float, rng: np.random.G
 
 def _geometry(images: Tensor, size: int, strength: float, rng: np.random.Generator) -> Tensor:
     n = len(images)
-    side = np.sqrt(rng.uniform(1 - 0.7 * strength, 1, n))
+    side = np.sqrt(rng.uniform(1 - 0.7 * strength, 1 + 0.65 * strength, n))
     stretch = np.exp(rng.uniform(-0.2, 0.2, n) * strength)
-    width, height = np.minimum(side * stretch, 1), np.minimum(side / stretch, 1)
+    width, height = side * stretch, side / stretch
     angle = np.deg2rad(rng.uniform(-25, 25, n) * strength)
     flip = np.where(rng.random(n) < 0.5, -1.0, 1.0)
-    x, y = rng.uniform(-1, 1, n) * (1 - width), rng.uniform(-1, 1, n) * (1 - height)
+    x, y = rng.uniform(-1, 1, n) * abs(1 - width), rng.uniform(-1, 1, n) * abs(1 - height)
     cos, sin = np.cos(angle), np.sin(angle)
     theta = np.stack([flip * width * cos, -height * sin, x, flip * width * sin, height * cos, y], 1).reshape(n, 2, 3)
     grid = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, size, size], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _background(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+    """Swap the background of studio pictures, those whose border is one colour, for blotches or another picture."""
+    border = torch.cat([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], 2)
+    colour = border.median(2).values[:, :, None]
+    studio = ((border - colour).abs().amax(1) < STUDIO).float().mean(1) > 0.6
+    rows = torch.from_numpy(np.flatnonzero(studio.numpy() & (rng.random(len(images)) < strength)))
+    if not len(rows):
+        return images
+    chosen = images[rows]
+    plain = 1 - ((chosen - colour[rows][..., None]).abs().amax(1, keepdim=True) / STUDIO).clamp(0, 1)
+    plain = plain * _reached_from_border(plain)
+    cells = int(rng.integers(2, 12))
+    gray, tint = rng.uniform(40, 215, (len(rows), 1, cells, cells)), rng.uniform(-45, 45, (len(rows), 3, cells, cells))
+    blotches = torch.from_numpy(gray + tint).float()
+    other = F.interpolate(blotches, size=images.shape[-2:], mode="bicubic", align_corners=False)
+    pictures = torch.from_numpy(rng.random(len(rows)) < 0.3)[:, None, None, None]
+    neighbours = images[torch.from_numpy(rng.integers(0, len(images), len(rows)))].flip(2)
+    other = torch.where(pictures, neighbours, other)
+    return images.index_copy(0, rows, (1 - plain) * chosen + plain * other)
+
+
+def _reached_from_border(plain: Tensor) -> Tensor:
+    """(B, 1, S, S) in 0..1: where plain colour is joined to the border. White print on a shirt is plain but not joined."""
+    open_cells = (F.adaptive_avg_pool2d(plain, CELLS) > 0.5).float()
+    reached = open_cells.clone()
+    reached[:, :, 1:-1, 1:-1] = 0
+    for _ in range(2 * CELLS):
+        reached = F.max_pool2d(reached, 3, stride=1, padding=1) * open_cells
+    reached = F.max_pool2d(reached, 3, stride=1, padding=1)  # the cells at the outline are part subject
+    return F.interpolate(reached, size=plain.shape[-2:], mode="nearest")
 
 
 def _photometry(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:

@@ -6,22 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from openmoon.config import DataConfig, SplitConfig
-from openmoon.data.duplicates import Looks, looks, near_duplicates
+from openmoon.data.families import look_alikes, split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED
 from openmoon.data.shop import Shop, load_shop
-from openmoon.data.splits import split_products
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, write_json
 
 EXAMPLES = 5
-BATCH = 256  # pictures in memory at once
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def check_shop(
     named = {name: shop.image_path(name) for name in _picture_names(shop)}
     unreadable = images.fill(list(named.values()), progress=progress)
     keys = dict(zip(named, images.readable(list(named.values())), strict=True))
-    sides, split_error = _sides(shop, config.split)
+    sides, split_error = _sides(shop, keys, images, config.split)
     alike, examples = _duplicates(_pictures(shop, keys, sides, config.split.by), images)
     report = CheckReport(
         tables=_count_tables(shop),
@@ -146,9 +143,12 @@ def _odd_rows(shop: Shop, keys: dict[str, str | None]) -> dict[str, int]:
     return odd
 
 
-def _sides(shop: Shop, config: SplitConfig) -> tuple[pl.DataFrame | None, str | None]:
+def _sides(
+    shop: Shop, keys: dict[str, str | None], images: ImageCache, config: SplitConfig
+) -> tuple[pl.DataFrame | None, str | None]:
+    key = pl.col("image").replace_strict(keys, default=None, return_dtype=pl.String)
     try:
-        return split_products(shop.catalog, config), None
+        return split_catalog(shop.catalog.with_columns(image_key=key), images, config), None
     except UserError as error:  # a finding like the others here; training on it stops with the same line
         return None, str(error)
 
@@ -177,9 +177,7 @@ def _duplicates(pictures: pl.DataFrame, images: ImageCache) -> tuple[dict[str, i
     keys = pictures["key"].unique(maintain_order=True)
     if keys.is_empty():
         return {}, {}
-    batches = [looks(images.pixels(keys[i : i + BATCH].to_list())) for i in range(0, len(keys), BATCH)]
-    found = Looks(*(np.concatenate(part) for part in zip(*batches, strict=True)))
-    labels = pl.DataFrame({"key": keys, "group": near_duplicates(found)})
+    labels = pl.DataFrame({"key": keys, "group": look_alikes(keys.to_list(), images)})
     pictures = pictures.join(labels, on="key", how="left", maintain_order="left")
     products, photos = pictures.filter(kind="catalog"), pictures.filter(kind="query")
     several = pl.col("side").n_unique() > 1

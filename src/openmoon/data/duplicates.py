@@ -44,7 +44,7 @@ def near_duplicates(found: Looks, distance: int = DISTANCE, levels: int = LEVELS
     """
     pairs = _close_hashes(found.hashes, distance)
     same = [_alike(found.thumbnails, block, levels) for block in np.array_split(pairs, len(pairs) // BLOCK + 1)]
-    return _components(pairs[np.concatenate(same)], len(found.hashes))
+    return components(pairs[np.concatenate(same)], len(found.hashes))
 
 
 def _alike(thumbnails: npt.NDArray[np.uint8], pairs: npt.NDArray[np.int64], levels: int) -> npt.NDArray[np.bool_]:
@@ -82,8 +82,8 @@ def _within(
     return found
 
 
-def _components(pairs: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    """Connected components: every node takes the least label among its neighbours until nothing changes."""
+def components(pairs: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Connected components of `count` nodes joined by `pairs` (P, 2): each node's label is the least node it reaches."""
     label = np.arange(count)
     while True:
         least = np.minimum(label[pairs[:, 0]], label[pairs[:, 1]])

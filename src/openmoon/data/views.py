@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 Column = npt.NDArray[np.object_]  # of str | None
-QUERY_VIEWS = ("text", "image", "text+image")
-ITEM_VIEWS = ("title", "rich", "image", "title+image", "rich+image")
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,16 @@ class Views:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __add__(self, other: Views) -> Views:
-        return Views([*self.texts, *other.texts], [*self.images, *other.images])
+    def take(self, rows: npt.NDArray[np.int64]) -> Views:
+        """Some rows, in the order given."""
+        return Views([self.texts[row] for row in rows], [self.images[row] for row in rows])
+
+    def by_composition(self) -> list[npt.NDArray[np.int64]]:
+        """Rows that show a text only, a picture only, both: one array for each that occurs."""
+        kind = [
+            (text is not None) + 2 * (image is not None) for text, image in zip(self.texts, self.images, strict=True)
+        ]
+        return [np.flatnonzero(np.equal(kind, k)) for k in (1, 2, 3) if k in kind]
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ import contextlib
 import inspect
 import io
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openmoon.errors import UserError
+from openmoon.models.hub import load_hub_model
 
 EFFICIENTNET = "efficientnet-lite0"
 FOLDER = "image_trunk"  # inside a saved encoder: the Hugging Face configuration
@@ -97,16 +96,7 @@ def build_image_trunk(name: str, grid: int, saved: Path | None = None) -> ImageT
     if name == EFFICIENTNET:
         backbone = _EfficientNetFeatures(pretrained=saved is None)
         return _channels_last(ImageTrunk(backbone, 1280, [127.0] * 3, [128.0] * 3, grid))
-    from transformers import AutoConfig, AutoModel
-
-    try:
-        if saved is not None:
-            model: Any = AutoModel.from_config(AutoConfig.from_pretrained(saved / FOLDER))
-        else:
-            model = AutoModel.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise UserError(f"encoder.image.trunk: {name!r} is neither {EFFICIENTNET!r} nor a Hugging Face vision model that "
-                        f"can be loaded here ({str(error).splitlines()[0]}).") from error  # fmt: skip
+    model = load_hub_model(name, saved and saved / FOLDER, "encoder.image.trunk", EFFICIENTNET)
     model = getattr(model, "vision_model", model)
     config = model.config
     dim = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]

@@ -69,5 +69,5 @@ class SentenceTransformerModule(InputModule):
         self.encoder.save_pretrained(output_path)
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", *_: Any, **__: Any) -> SentenceTransformerModule:  # type: ignore[override]
+    def load(cls, model_name_or_path: str, subfolder: str = "", *_: Any, **__: Any) -> SentenceTransformerModule:
         return cls(ProductEncoder.from_pretrained(Path(model_name_or_path) / subfolder))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from openmoon.io import atomic_path
 from openmoon.models.encoder import ProductEncoder
+from openmoon.models.image_trunk import ImageTrunk
 
 OPSET = 17
 
@@ -70,10 +71,7 @@ def accelerate(encoder: ProductEncoder, folder: Path, threads: int | None = None
     """
     threads = threads or torch.get_num_threads()
     image, text = folder / f"image-{encoder.fingerprint()}.onnx", folder / f"text-{encoder.fingerprint()}.onnx"
-    if not image.exists():
-        _export(
-            encoder.image, (torch.zeros(2, 3, encoder.image_size, encoder.image_size),), image, {"pixels": {0: "batch"}}
-        )
+    fast_image = onnx_image_trunk(encoder.image, encoder.image_size, image, threads)
     if not text.exists():
         example = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
         _export(
@@ -84,10 +82,17 @@ def accelerate(encoder: ProductEncoder, folder: Path, threads: int | None = None
         )
     fast = copy.copy(encoder)
     fast._modules = dict(encoder._modules)
-    fast.image = OnnxImageTrunk(image, encoder.image.dim, threads)  # type: ignore[assignment]
+    fast.image = fast_image  # type: ignore[assignment]
     fast.text = copy.copy(encoder.text)
     fast.text._modules = {"model": OnnxTextModel(text, encoder.text.model.config, threads)}
     return fast
+
+
+def onnx_image_trunk(trunk: ImageTrunk, size: int, path: Path, threads: int | None = None) -> OnnxImageTrunk:
+    """The trunk in ONNX Runtime for pictures of `size` x `size`, exported to `path` if it is not there yet."""
+    if not path.exists():
+        _export(trunk, (torch.zeros(2, 3, size, size),), path, {"pixels": {0: "batch"}})
+    return OnnxImageTrunk(path, trunk.dim, threads or torch.get_num_threads())
 
 
 def _export(module: nn.Module, example: tuple[Tensor, ...], path: Path, dynamic: dict[str, dict[int, str]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from openmoon.errors import UserError
+from openmoon.models.hub import load_hub_model
 from openmoon.models.tokens import Tokens
 
 MINILM = "minilm-l6"
@@ -53,19 +53,11 @@ class TextTrunk(nn.Module):
 
 def build_text_trunk(name: str, max_tokens: int, saved: Path | None = None) -> TextTrunk:
     """The trunk called `name` with pretrained weights, or its bare architecture when `saved` is an encoder's folder."""
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoTokenizer
 
-    logging.disable_progress_bar()
-    try:
-        if saved is not None:
-            tokenizer = AutoTokenizer.from_pretrained(saved / FOLDER)
-            return TextTrunk(AutoModel.from_config(AutoConfig.from_pretrained(saved / FOLDER)), tokenizer, max_tokens)
-        source = _minilm_folder() if name == MINILM else name
-        return TextTrunk(AutoModel.from_pretrained(source), AutoTokenizer.from_pretrained(source), max_tokens)
-    except (OSError, ValueError) as error:
-        raise UserError(f"encoder.text.trunk: {name!r} is neither {MINILM!r} nor a Hugging Face text model that can be "
-                        f"loaded here ({str(error).splitlines()[0]}).") from error  # fmt: skip
+    source = _minilm_folder() if name == MINILM else name
+    model = load_hub_model(source, saved and saved / FOLDER, "encoder.text.trunk", MINILM)
+    return TextTrunk(model, AutoTokenizer.from_pretrained(saved / FOLDER if saved else source), max_tokens)
 
 
 def save_text_trunk(trunk: TextTrunk, folder: Path) -> None:

@@ -24,7 +24,16 @@ class Featurizer:
         self.texts = texts
 
     def __call__(self, views: Views, rng: np.random.Generator | None = None) -> Tensor:
-        """(B, dim) unit vectors; pictures are augmented when `rng` is given."""
+        """(B, dim) unit vectors; pictures are augmented when `rng` is given.
+
+        Rows with the same modalities go through the encoder together, so none is padded with tokens it does not have.
+        """
+        groups = views.by_composition()
+        parts = [self._same_composition(views.take(rows), rng) for rows in groups]
+        place = torch.from_numpy(np.argsort(np.concatenate(groups), kind="stable"))
+        return torch.cat(parts)[place.to(parts[0].device)]
+
+    def _same_composition(self, views: Views, rng: np.random.Generator | None) -> Tensor:
         return self.encoder(self.images(views.images, rng), self.texts(views.texts, rng))
 
     @torch.inference_mode()

@@ -20,10 +20,12 @@ from openmoon.data.image_cache import ImageCache
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash
 from openmoon.models.image_trunk import ImageTrunk
+from openmoon.models.onnx_trunks import onnx_image_trunk
 from openmoon.models.text_trunk import TextTrunk
 from openmoon.models.tokens import Tokens
 
 CHUNK = 64  # inputs per forward pass when a frozen trunk fills its cache
+WORTH_EXPORTING = 500  # pictures; the export takes about as long as 400 of them in torch
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 
 
@@ -106,6 +108,7 @@ class CachedImages:
 
     @torch.inference_mode()
     def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+        forward = self._forward(len(self.store.missing(keys)))
         for view in range(self.views + 1):
             named = {_view_key(key, view): key for key in keys}
             todo = self.store.missing(list(named))
@@ -119,7 +122,14 @@ class CachedImages:
                     if view
                     else plain_view(pixels, self.cache.size)
                 )
-                self.store.append(chunk, list(self.trunk(images).numpy()))
+                self.store.append(chunk, list(forward(images).cpu().numpy()))
+
+    def _forward(self, pictures: int) -> Callable[[Tensor], Tensor]:
+        """The trunk, through ONNX Runtime where that repays its export: on a CPU and for many pictures."""
+        device = self.trunk.mean.device
+        if device.type == "cpu" and pictures >= WORTH_EXPORTING:
+            return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx")
+        return lambda images: self.trunk(images.to(device))
 
     def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
         def stored(unique: list[str]) -> Tokens:

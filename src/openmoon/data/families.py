@@ -1,0 +1,48 @@
+"""Products that must stay in one split: those of one SPU, and those whose pictures look the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openmoon.config import SplitConfig
+from openmoon.data.duplicates import Looks, components, looks, near_duplicates
+from openmoon.data.image_cache import ImageCache
+from openmoon.data.splits import split_products
+
+BATCH = 256  # pictures in memory at once
+
+
+def look_alikes(keys: Sequence[str], images: ImageCache) -> npt.NDArray[np.int64]:
+    """Label (N,) int64 of N distinct pictures in the cache: those that look the same share one."""
+    if not len(keys):
+        return np.empty(0, np.int64)
+    batches = [looks(images.pixels(list(keys[i : i + BATCH]))) for i in range(0, len(keys), BATCH)]
+    return near_duplicates(Looks(*(np.concatenate(part) for part in zip(*batches, strict=True))))
+
+
+def families(spus: pl.Series, keys: pl.Series, images: ImageCache) -> pl.Series:
+    """A name (N,) per product, equal for products that share an SPU or a look-alike picture, directly or over others.
+
+    `spus` are SPU ids, `keys` picture keys (null: no picture). The name is the SPU id of the family's first product.
+    Shops list one product several times; with copies on both sides of a split, recall would measure memory.
+    """
+    distinct = keys.drop_nulls().unique(maintain_order=True)
+    look = keys.replace_strict(distinct, look_alikes(distinct.to_list(), images), default=None, return_dtype=pl.Int64)
+    rows = pl.DataFrame({"row": np.arange(len(spus)), "spu": spus, "look": look})
+    linked = pl.concat([
+        rows.filter(pl.col(name).is_not_null()).select(pl.col("row").first().over(name).alias("first"), "row")
+        for name in ("spu", "look")
+    ])  # fmt: skip
+    return spus.gather(components(linked.to_numpy(), len(spus))).alias("family")
+
+
+def split_catalog(products: pl.DataFrame, images: ImageCache, config: SplitConfig) -> pl.DataFrame:
+    """`split_products` of product_id, spu_id, image_key, with families in the place of SPUs where `config` says so."""
+    if config.by == "product" and config.together == "look-alikes":
+        family = families(products["spu_id"], products["image_key"], images)
+        products = products.with_columns(family.alias("spu_id"))
+    return split_products(products, config)

@@ -1,0 +1,45 @@
+"""What people see on the terminal: one console, one look for progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(stderr=True)
+
+
+def new_progress() -> Progress:
+    """A progress bar with counts, elapsed and remaining time, and room for a short text."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"), console=console, transient=not console.is_terminal,
+    )  # fmt: skip
+
+
+@contextmanager
+def bar(description: str, total: int | None) -> Iterator[tuple[Progress, TaskID]]:
+    """A progress bar for one piece of work."""
+    with new_progress() as progress:
+        yield progress, progress.add_task(description, total=total, note="")
+
+
+def tracked(chunks: Iterable[int], description: str, total: int) -> Iterator[int]:
+    """Iterate over the start positions of chunks of `total` things, showing how many are done."""
+    if not total:
+        return
+    with bar(description, total) as (progress, task):
+        for start in chunks:
+            progress.update(task, completed=start)
+            yield start
+        progress.update(task, completed=total)

@@ -1,0 +1,19 @@
+"""`openmoon env`: what a bug report needs to know."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from openmoon.runtime import machine, versions
+
+
+def environment_table() -> Table:
+    """Versions of the packages that decide results, and the machine."""
+    import torch
+
+    table = Table(title="OpenMOON environment", title_justify="left", show_header=False)
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    facts = {**versions(), **machine(), "torch threads": torch.get_num_threads(), "accelerator": accelerator}
+    for name, value in facts.items():
+        table.add_row(name, str(value))
+    return table

@@ -1,0 +1,90 @@
+"""`openmoon evaluate`: every stage of a run on held-out queries, beside BM25, the untuned trunks and chance."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from openmoon.config import Recipe
+from openmoon.errors import UserError
+from openmoon.evaluation.encode import Encode
+from openmoon.evaluation.results import RetrievalResult
+from openmoon.evaluation.retrieval import evaluate_retrieval
+from openmoon.io import write_text
+from openmoon.steps.console import console
+from openmoon.steps.systems import stage_system, untuned_system
+from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
+
+STAGES = {"pretrain": "stage 1", "posttrain": "stage 2"}
+
+
+def evaluate(recipe: Recipe) -> RetrievalResult:
+    """Evaluate the stages that were trained; write evaluation.json and evaluation.md to the workdir."""
+    work = open_workspace(recipe)
+    with tempfile.TemporaryDirectory(prefix="tokens-", dir=recipe.workdir) as temporary:
+        systems = compared_systems(work, Path(temporary))
+        result = evaluate_retrieval(
+            systems, test_queries(work), test_items(work), recipe=recipe.model_dump(mode="json"), split="test",
+            data_hash=work.data_hash, seed=recipe.seed, max_queries=recipe.evaluate.max_queries, progress=console.is_terminal,
+        )  # fmt: skip
+    result.save(recipe.workdir / "evaluation.json")
+    write_text(recipe.workdir / "evaluation.md", result.to_markdown())
+    return result
+
+
+def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
+    """Untuned trunks and the stages that were trained. Tokens of frozen trunks come from the run's cache, those of tuned
+    ones go to the folder `temporary`."""
+    shared = cache_folder(work.recipe)
+    systems: dict[str, Encode] = {"untuned": untuned_system(work, shared)}
+    for stage, name in STAGES.items():
+        if (work.recipe.workdir / stage / "encoder").exists():
+            systems[name] = stage_system(work, stage, temporary if _tunes_trunks(work.recipe) else shared)
+    return systems
+
+
+def _tunes_trunks(recipe: Recipe) -> bool:
+    stages = [stage for stage in (recipe.pretrain, recipe.posttrain) if stage is not None]
+    return any(stage.train_image_trunk or stage.train_text_trunk for stage in stages)
+
+
+def test_items(work: Workspace) -> pl.DataFrame:
+    """The candidates: product_id, title, rich, image (path; null where unreadable)."""
+    items = work.items
+    if work.recipe.evaluate.pool == "test" and work.recipe.data.split.by == "product":
+        items = items.filter(split="test")
+    path = pl.col("image").map_elements(lambda name: str(work.shop.image_path(name)), return_dtype=pl.String)
+    return items.select("product_id", "title", "rich", image=pl.when(pl.col("image_key").is_not_null()).then(path))
+
+
+def test_queries(work: Workspace) -> pl.DataFrame:
+    """Labelled test queries: query_text, query_image (path), product_id.
+
+    They come from the recipe's `data.queries` where it names one, else from the behaviour of the test split. Labelled
+    texts and pictures that were trained on are left out and counted.
+    """
+    pairs = work.pairs
+    if work.shop.queries is None:
+        found = pairs.filter(split="test")
+    else:
+        found = work.with_picture_keys(work.shop.queries)
+        if work.recipe.data.split.by == "product":
+            found = found.join(work.items.filter(split="test"), on="product_id", how="semi", maintain_order="left")
+        seen = pairs.filter(pl.col("split") != "test")
+        for column in ("query_text", "query_image_key"):
+            used = pl.col(column).is_in(seen[column].drop_nulls().unique().implode()).fill_null(False)
+            if trained_on := found.filter(used).height:
+                console.print(
+                    f"  test queries: {trained_on:,} of {found.height:,} lose their {column}: it was trained on"
+                )
+            found = found.with_columns(pl.when(~used).then(pl.col(column)))
+        found = found.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
+    if found.is_empty():
+        raise UserError(
+            "evaluation: the test split has no query→item pair; raise data.split.test or name data.queries."
+        )
+    path = pl.col("query_image").map_elements(lambda name: str(work.shop.image_path(name)), return_dtype=pl.String)
+    picture = pl.when(pl.col("query_image_key").is_not_null()).then(path)
+    return found.select("query_text", picture.alias("query_image"), "product_id")

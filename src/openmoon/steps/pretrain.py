@@ -1,0 +1,62 @@
+"""`openmoon pretrain`: catalogue → stage-1 encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from openmoon.config import Recipe
+from openmoon.errors import UserError
+from openmoon.evaluation.ranking import retrieval_metrics
+from openmoon.models.encoder import build_encoder
+from openmoon.steps.stage import prepare_featurizer, train_stage
+from openmoon.steps.workspace import Workspace, open_workspace
+from openmoon.training.pretrain import pretraining_objective
+
+
+def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
+    """Align pictures and texts of the training products; returns the folder of the saved encoder. `fresh` starts
+    over where a checkpoint would be resumed."""
+    config = recipe.pretrain
+    if config is None:
+        raise UserError("pretrain: the recipe switches this stage off (pretrain: null); nothing to do.")
+    work = open_workspace(recipe)
+    torch.manual_seed(recipe.seed)
+    encoder = build_encoder(recipe.encoder)
+    train, val = work.rows("train"), _matched(work, work.rows("val"))
+    if not len(val):
+        raise UserError("data.split.val: no validation product has both text and picture; raise data.split.val.")
+    parts = work.parts
+    rows = train[parts.has("image")[train]]
+    featurize = prepare_featurizer(work, encoder, config, *_needed(work, np.concatenate([rows, val])))
+
+    def validate() -> dict[str, float]:
+        images, texts = featurize.vectors(parts, "image", val), featurize.vectors(parts, "title", val)
+        views = featurize(parts.show(["image"] * len(val), val), np.random.default_rng(recipe.seed)).numpy()
+        same = np.stack([np.arange(len(val))] * 2, 1)
+        found = {
+            "text_image": retrieval_metrics(texts, images, same),
+            "image_text": retrieval_metrics(images, texts, same),
+            "view_image": retrieval_metrics(views, images, same),
+        }
+        score = sum(metrics["mrr"] for metrics in found.values()) / len(found)
+        return {"score": score, **{f"{name}_r1": metrics["recall@1"] for name, metrics in found.items()}}
+
+    return train_stage(
+        "pretrain", work, featurize, config, len(rows),
+        lambda temperature: pretraining_objective(
+            featurize, temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision),
+        validate, fresh,
+    )  # fmt: skip
+
+
+def _matched(work: Workspace, rows: np.ndarray) -> np.ndarray:
+    return rows[(work.parts.has("image") & work.parts.has("title"))[rows]]
+
+
+def _needed(work: Workspace, rows: np.ndarray) -> tuple[list[str], list[str]]:
+    """Picture keys and texts of `rows`."""
+    texts = [t for column in work.parts.texts.values() for t in column[rows] if t is not None]
+    return [key for key in work.parts.images[rows] if key is not None], texts

@@ -1,0 +1,48 @@
+"""`openmoon report`: one HTML page about a run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from openmoon.config import Recipe
+from openmoon.evaluation.examples import find_examples
+from openmoon.evaluation.results import RetrievalResult
+from openmoon.report.data import ReportData, read_metrics
+from openmoon.report.page import write_report
+from openmoon.steps.evaluate import compared_systems, test_items, test_queries
+from openmoon.steps.workspace import Workspace, open_workspace
+
+
+def report(recipe: Recipe) -> Path:
+    """Write `<workdir>/report.html` from what the other steps left there; what is not there is said to be absent."""
+    work = open_workspace(recipe)
+    result = recipe.workdir / "evaluation.json"
+    with tempfile.TemporaryDirectory(prefix="tokens-", dir=recipe.workdir) as temporary:
+        systems = compared_systems(work, Path(temporary))
+        examples = find_examples(systems, test_queries(work), test_items(work), seed=recipe.seed)
+    path = recipe.workdir / "report.html"
+    write_report(ReportData(
+        name=recipe.name, recipe=recipe.model_dump(mode="json"), counts=_counts(work),
+        metrics=read_metrics(*(recipe.workdir / stage / "metrics.jsonl" for stage in ("pretrain", "posttrain"))),
+        evaluation=RetrievalResult.load(result) if result.exists() else None, examples=examples,
+    ), path)  # fmt: skip
+    return path
+
+
+def _counts(work: Workspace) -> dict[str, dict[str, int | str]]:
+    items = work.items
+    counts: dict[str, dict[str, int | str]] = {"Catalogue": {
+        "products": items.height, "SPUs": items["spu_id"].n_unique(), "with picture": items["image_key"].count(),
+        "with title": items["title"].count(), "rejected rows": work.shop.rejected.height,
+    }}  # fmt: skip
+    if work.shop.events is not None:
+        actions = work.shop.events["action"].value_counts(sort=True)
+        counts["Behaviour"] = {"shoppers": work.shop.events["user_id"].n_unique(), **dict(actions.iter_rows())}
+        counts["Query→item pairs"] = dict(work.pairs["split"].value_counts(sort=True).iter_rows())
+    counts["Products by split"] = dict(
+        items.select(pl.col("split").value_counts(sort=True)).to_series().struct.unnest().iter_rows()
+    )
+    return counts

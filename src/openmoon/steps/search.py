@@ -1,0 +1,39 @@
+"""`openmoon search`: words, a photo or both → the nearest products of the vectors table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from openmoon.config import Recipe
+from openmoon.data.shop import load_shop
+from openmoon.errors import UserError
+from openmoon.models.encoder import ProductEncoder
+from openmoon.serving.contact_sheet import write_contact_sheet
+from openmoon.serving.search import search
+from openmoon.steps.embed import encoder_name, latest_encoder
+
+
+def search_products(
+    recipe: Recipe,
+    text: str | None,
+    image: Path | None,
+    k: int,
+    sheet: Path | None = None,
+    encoder_folder: Path | None = None,
+) -> pl.DataFrame:
+    """rank, score, product_id, title, category, image of the `k` nearest products; `sheet` also draws them as a PNG."""
+    if not text and image is None:
+        raise UserError("search: nothing to search for; give --text, --image or both.")
+    encoder = ProductEncoder.from_pretrained(encoder_folder or latest_encoder(recipe))
+    vectors = encoder.encode([{"text": text, "image": image}])
+    found = search(recipe.workdir / "vectors.parquet", vectors, k, encoder_name(recipe, encoder))
+    shop = load_shop(recipe.data)
+    products = shop.catalog.select("product_id", "title", "category", "image")
+    results = found.join(products, on="product_id", how="left", maintain_order="left")
+    path = pl.col("image").map_elements(lambda name: str(shop.image_path(name)), return_dtype=pl.String)
+    results = results.select("rank", "score", "product_id", "title", "category", path.alias("image"))
+    if sheet is not None:
+        write_contact_sheet(sheet, results, text, image)
+    return results

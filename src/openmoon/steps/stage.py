@@ -1,0 +1,84 @@
+"""What both training stages share: sources, optimiser, the loop with its progress bar, the saved encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from openmoon.config import OptimConfig
+from openmoon.io import content_hash, write_json
+from openmoon.losses.temperature import Temperature
+from openmoon.models.encoder import ProductEncoder
+from openmoon.runtime import machine, versions
+from openmoon.steps.console import bar, console, tracked
+from openmoon.steps.workspace import Workspace, cache_folder
+from openmoon.training.featurize import Featurizer
+from openmoon.training.loop import Objective, Schedule, fit
+from openmoon.training.optim import build_optimizer
+from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText, TokenSource
+
+
+def prepare_featurizer(
+    work: Workspace, encoder: ProductEncoder, config: OptimConfig, images: Sequence[str], texts: Sequence[str]
+) -> Featurizer:
+    """Token sources for `encoder` as the recipe asks: trained trunks live, frozen ones from the cache, filled here."""
+    encoder.requires_grad_(True)
+    encoder.image.requires_grad_(config.train_image_trunk)
+    encoder.text.requires_grad_(config.train_text_trunk)
+    image_source: TokenSource
+    if config.train_image_trunk:
+        image_source = LiveImages(encoder.image, work.images, config.crop or encoder.image_size, config.augment)
+    else:
+        image_source = CachedImages(
+            encoder.image, work.images, cache_folder(work.recipe), config.augment, config.augment_views
+        )
+    text_source = (
+        LiveText(encoder.text) if config.train_text_trunk else CachedText(encoder.text, cache_folder(work.recipe))
+    )
+    image_source.prepare(images, tracked)
+    text_source.prepare(texts, tracked)
+    return Featurizer(encoder, image_source, text_source)
+
+
+def train_stage(
+    name: str,
+    work: Workspace,
+    featurize: Featurizer,
+    config: OptimConfig,
+    examples: int,
+    make_objective: Callable[[Temperature], Objective],
+    validate: Callable[[], dict[str, float]],
+    fresh: bool,
+) -> Path:
+    """Train, save the best encoder to `<workdir>/<name>/encoder` and a summary to `summary.json` beside it."""
+    encoder, recipe = featurize.encoder, work.recipe
+    folder = recipe.workdir / name
+    if fresh:
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    temperature = Temperature(config.temperature)
+    trunks: list[nn.Module] = [trunk for trunk, trained in ((encoder.image, config.train_image_trunk),
+                                                             (encoder.text, config.train_text_trunk)) if trained]  # fmt: skip
+    optimizer = build_optimizer(encoder.fusion, temperature, trunks, config.lr, config.trunk_lr, config.weight_decay)
+    schedule = Schedule(examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
+                        config.validate_every, config.checkpoint_every, config.patience)  # fmt: skip
+    run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.data_hash, encoder.fingerprint())
+    module = nn.ModuleDict({"encoder": encoder, "temperature": temperature})
+    with bar(f"Training {name}", schedule.total) as (progress, task):
+        result = fit(
+            name, module, optimizer, temperature, make_objective(temperature), validate, schedule,
+            clip=config.clip, seed=recipe.seed, folder=folder, run=run,
+            on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
+        )  # fmt: skip
+    encoder.save_pretrained(folder / "encoder")
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    write_json(folder / "summary.json", {
+        "stage": name, "examples": examples, "steps": result.step, "planned_steps": schedule.total,
+        "stopped_early": result.stopped, "best_step": result.best_step, "best_val_score": result.best,
+        "seconds": round(result.seconds, 1), "trained_parameters": trained,
+        "seed": recipe.seed, "data_hash": work.data_hash, "versions": versions(), "machine": machine(),
+    })  # fmt: skip
+    console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")
+    console.print(f"  wrote {folder / 'encoder'}")
+    return folder / "encoder"

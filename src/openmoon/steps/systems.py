@@ -1,0 +1,70 @@
+"""The systems that an evaluation compares: untuned trunks and the encoder of each stage, over the pictures already decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from openmoon.data.image_cache import ImageCache
+from openmoon.evaluation.untuned import UntunedEncoder
+from openmoon.models.encoder import ProductEncoder, build_encoder
+from openmoon.models.tokens import Tokens, masked_mean
+from openmoon.steps.console import tracked
+from openmoon.steps.workspace import Workspace
+from openmoon.training.sources import CachedImages, CachedText
+
+
+class CachedEncode:
+    """`Encode` of an encoder whose trunk tokens are computed once per picture and text, however many views need them."""
+
+    def __init__(self, encoder: ProductEncoder, images: ImageCache, folder: Path) -> None:
+        self.encoder = encoder.eval()
+        self.tokens = TrunkTokens(encoder, images, folder)
+
+    @torch.inference_mode()
+    def __call__(self, inputs: list[dict[str, str]]) -> np.ndarray:
+        paths, texts = [i.get("image") for i in inputs], [i.get("text") for i in inputs]
+        return self.encoder(self.tokens.of_images(paths), self.tokens.of_texts(texts)).float().cpu().numpy()
+
+
+class TrunkTokens:
+    """Tokens of pictures (by path) and texts from caches under `folder`, computed where they are missing."""
+
+    def __init__(self, encoder: ProductEncoder, images: ImageCache, folder: Path) -> None:
+        self._pictures = images
+        self._images = CachedImages(encoder.image, images, folder, strength=0.0, views=0)
+        self._texts = CachedText(encoder.text, folder)
+
+    def of_images(self, paths: Sequence[str | None]) -> Tokens | None:
+        keys = [self._pictures.key(Path(path)) if path else None for path in paths]
+        self._images.prepare([key for key in keys if key], tracked)
+        return self._images(keys, None)
+
+    def of_texts(self, texts: Sequence[str | None]) -> Tokens | None:
+        self._texts.prepare([text for text in texts if text], tracked)
+        return self._texts(texts, None)
+
+
+def untuned_system(work: Workspace, folder: Path) -> UntunedEncoder:
+    """The recipe's pretrained trunks without any training, mean-pooled."""
+    encoder = build_encoder(work.recipe.encoder).eval()
+    tokens = TrunkTokens(encoder, work.images, folder)
+
+    def pooled(found: Tokens | None) -> np.ndarray:
+        assert found is not None  # the caller asks only for inputs that are there
+        return masked_mean(found.values, found.mask).numpy()
+
+    return UntunedEncoder(
+        lambda paths: pooled(tokens.of_images(paths)),
+        lambda texts: pooled(tokens.of_texts(texts)),
+        encoder.image.dim,
+        encoder.text.dim,
+    )
+
+
+def stage_system(work: Workspace, stage: str, folder: Path) -> CachedEncode:
+    """The encoder that `stage` saved."""
+    return CachedEncode(ProductEncoder.from_pretrained(work.recipe.workdir / stage / "encoder"), work.images, folder)

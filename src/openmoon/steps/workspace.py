@@ -1,0 +1,128 @@
+"""What every step starts from: the recipe's shop, checked, split, with its pictures decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import yaml
+
+from openmoon.config import Recipe
+from openmoon.data.check import unreadable_rows
+from openmoon.data.families import split_catalog
+from openmoon.data.image_cache import ImageCache
+from openmoon.data.pairs import behaviour_pairs
+from openmoon.data.shop import Shop, load_shop
+from openmoon.data.splits import split_pairs
+from openmoon.data.text import item_texts
+from openmoon.data.views import Parts
+from openmoon.errors import UserError
+from openmoon.io import atomic_path, content_hash, write_text
+from openmoon.steps.console import bar, console
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """`items` has one row per product: product_id, spu_id, title, rich, image (relative path), image_key, split."""
+
+    recipe: Recipe
+    shop: Shop
+    images: ImageCache
+    items: pl.DataFrame
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Texts and picture keys of the products, in the order of `items`."""
+        texts = {name: self.items[name].to_numpy().astype(object) for name in ("title", "rich")}
+        return Parts(texts, self.items["image_key"].to_numpy().astype(object))
+
+    @cached_property
+    def spus(self) -> np.ndarray:
+        """(N,) int64, equal for products of one SPU."""
+        return _codes(self.items["spu_id"])
+
+    @cached_property
+    def pairs(self) -> pl.DataFrame:
+        """Query→item pairs from behaviour: query_text, query_image_key, product_id, count, split, item (row of `items`)."""
+        if self.shop.events is None:
+            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
+        actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
+        pairs = self.with_picture_keys(behaviour_pairs(self.shop.events, actions))
+        pairs, counts = split_pairs(pairs, self.items.select("product_id", "split"), self.recipe.data.split)
+        for what, count in counts.items():
+            console.print(f"  pairs: {count:,} {what}")
+        rows = self.items.select("product_id").with_row_index("item")
+        return pairs.join(rows, on="product_id", how="left", maintain_order="left")
+
+    def with_picture_keys(self, queries: pl.DataFrame) -> pl.DataFrame:
+        """Add `query_image_key`, null where there is no readable picture; drop rows that then have no query left."""
+        keys = _picture_keys(self.images, self.shop, queries["query_image"].drop_nulls().unique().to_list())
+        keyed = queries.join(keys.rename({"image": "query_image", "image_key": "query_image_key"}), on="query_image",
+                             how="left", maintain_order="left")  # fmt: skip
+        return keyed.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
+
+    def rows(self, split: str) -> np.ndarray:
+        """Rows of `items` that belong to `split`."""
+        return np.flatnonzero(self.items["split"].to_numpy() == split)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Identity of what is learnt from: products, their pictures, behaviour."""
+        settings = self.recipe.data.split.model_dump_json()
+        pictures = self.items["image_key"].str.join("").item()
+        return content_hash(self.shop.fingerprint, pictures, settings)[:16]
+
+
+def open_workspace(recipe: Recipe) -> Workspace:
+    """Read the tables, decode the pictures, split the products; write recipe.yaml and rejected.parquet to the workdir."""
+    shop = load_shop(recipe.data)
+    images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
+    unreadable = _decode(shop, images)
+    items = _items(shop, images, recipe)
+    write_text(recipe.workdir / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    rejected = pl.concat([shop.rejected, unreadable_rows(shop, unreadable)])
+    with atomic_path(recipe.workdir / "rejected.parquet") as temporary:
+        rejected.write_parquet(temporary)
+    if len(rejected):
+        console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {recipe.workdir / 'rejected.parquet'}")
+    return Workspace(recipe, shop, images, items)
+
+
+def cache_folder(recipe: Recipe) -> Path:
+    """Where decoded pictures and frozen tokens are kept."""
+    return recipe.data.cache or recipe.workdir / "cache"
+
+
+def _decode(shop: Shop, images: ImageCache) -> dict[Path, str]:
+    frames = [(shop.catalog, "image"), (shop.events, "query_image"), (shop.queries, "query_image")]
+    names = pl.concat([frame[column] for frame, column in frames if frame is not None])
+    paths = shop.image_paths(names)
+    with bar("Decoding pictures", len(paths)) as (progress, task):
+        return images.fill(paths, progress=lambda n: progress.advance(task, n))
+
+
+def _items(shop: Shop, images: ImageCache, recipe: Recipe) -> pl.DataFrame:
+    keys = _picture_keys(images, shop, shop.catalog["image"].drop_nulls().unique().to_list())
+    items = shop.catalog.join(
+        item_texts(shop.catalog), on="product_id", how="left", suffix="_clean", maintain_order="left"
+    )
+    items = items.join(keys, on="image", how="left", maintain_order="left")
+    splits = split_catalog(items, images, recipe.data.split)
+    items = items.join(splits, on="product_id", how="left", maintain_order="left")
+    items = items.with_columns(pl.col("title_clean").alias("title"))
+    items = items.select("product_id", "spu_id", "title", "rich", "image", "image_key", "category", "split")
+    return items.filter(pl.col("rich").is_not_null() | pl.col("image_key").is_not_null())
+
+
+def _picture_keys(images: ImageCache, shop: Shop, names: list[str]) -> pl.DataFrame:
+    """image, image_key of the pictures that could be decoded."""
+    readable = images.readable([shop.image_path(name) for name in names])
+    found = [(name, key) for name, key in zip(names, readable, strict=True) if key is not None]
+    return pl.DataFrame(found, schema={"image": pl.String, "image_key": pl.String}, orient="row")
+
+
+def _codes(names: pl.Series) -> np.ndarray:
+    return names.rank("dense").to_numpy().astype(np.int64)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from openmoon.config import SplitConfig
+from openmoon.data.families import families, split_catalog
+from openmoon.data.image_cache import ImageCache
+
+
+@pytest.fixture
+def pictured(tmp_path: Path) -> tuple[pl.DataFrame, ImageCache]:
+    """Ten products; 1 and 4 show copies of one picture at different quality, 2 and 3 are one SPU, 9 has no picture."""
+    rng = np.random.default_rng(0)
+    cache = ImageCache(tmp_path / "cache", 64)
+    keys: list[str | None] = []
+    for number in range(9):
+        cells = (
+            np.random.default_rng(1).integers(0, 255, (8, 8, 3))
+            if number in (1, 4)
+            else rng.integers(0, 255, (8, 8, 3))
+        )
+        path = tmp_path / f"{number}.jpg"
+        Image.fromarray(np.kron(cells, np.ones((8, 8, 1))).astype(np.uint8)).save(
+            path, quality=95 if number == 1 else 70
+        )
+        cache.fill([path])
+        keys.append(cache.key(path))
+    spus = ["a", "b", "c", "c", "d", "e", "f", "g", "h", "i"]
+    names = [f"p{number}" for number in range(10)]
+    return pl.DataFrame({"product_id": names, "spu_id": spus, "image_key": [*keys, None]}), cache
+
+
+def test_families_join_spus_and_copies(pictured: tuple[pl.DataFrame, ImageCache]) -> None:
+    products, cache = pictured
+    found = families(products["spu_id"], products["image_key"], cache).to_list()
+    assert found == ["a", "b", "c", "c", "b", "e", "f", "g", "h", "i"]
+
+
+def test_copies_are_never_on_two_sides(pictured: tuple[pl.DataFrame, ImageCache]) -> None:
+    products, cache = pictured
+    for seed in range(20):
+        split = split_catalog(products, cache, SplitConfig(val=0.2, test=0.3, seed=seed))["split"].to_list()
+        assert split[1] == split[4]
+        assert split[2] == split[3]
+    apart = [split_catalog(products, cache, SplitConfig(val=0.2, test=0.3, seed=seed, together="spu"))["split"].to_list()
+             for seed in range(20)]  # fmt: skip
+    assert any(split[1] != split[4] for split in apart)

@@ -1,0 +1,82 @@
+"""One tiny shop and one finished run, made through the real command line and shared by the tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+ENVIRONMENT = {
+    **os.environ,
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "COLUMNS": "200",
+}
+COMMAND = [sys.executable, "-m", "openmoon.cli"]
+
+
+@pytest.fixture(scope="session")
+def cli() -> Cli:
+    """Run `openmoon …`; a traceback in its output fails the test whatever else it checks."""
+
+    def run(*arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Path:
+    """A sample shop of 90 products."""
+    folder = tmp_path_factory.mktemp("shop")
+    cli("data", "sample", folder, "--products", 90, "--users", 60, "--seed", 3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory, shop: Path, tiny_trunks: tuple[str, str]) -> Path:
+    """A recipe over that shop with tiny trunks."""
+    folder = tmp_path_factory.mktemp("recipe")
+    vision, text = tiny_trunks
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump({
+        "name": "tiny", "workdir": str(folder / "run"),
+        "data": {"root": str(shop), "events": "events.parquet", "creatives": "creatives.parquet",
+                 "queries": "truth/queries.parquet", "split": {"val": 0.2, "test": 0.2}},
+        "encoder": {"image": {"trunk": vision, "size": 32}, "text": {"trunk": text, "max_tokens": 12},
+                    "fusion": {"width": 16, "layers": 1, "heads": 2}, "dims": [4, 8]},
+        "pretrain": {"batch_size": 16, "epochs": 2, "augment_views": 1},
+        "posttrain": {"batch_size": 16, "max_steps": 12, "validate_every": 6, "checkpoint_every": 2, "augment_views": 1},
+    }))  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(recipe: Path, cli: Cli) -> subprocess.CompletedProcess[str]:
+    """The output of `openmoon run`."""
+    return cli("run", recipe)
+
+
+@pytest.fixture
+def own_shop(shop: Path, tmp_path: Path) -> Path:
+    """A copy of the shop that a test may break; the pictures are links."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for path in shop.glob("*.parquet"):
+        shutil.copy(path, folder)
+    for name in ("images", "photos", "creatives", "truth"):
+        (folder / name).symlink_to(shop / name)
+    return folder

@@ -1,0 +1,121 @@
+"""The main job through the real command line: shop → run → search, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from tests.e2e.conftest import COMMAND, ENVIRONMENT, Cli
+
+
+def workdir(recipe: Path) -> Path:
+    return recipe.parent / "run"
+
+
+def losses(folder: Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+def test_run_does_every_step_and_writes_everything(recipe: Path, finished: subprocess.CompletedProcess[str]) -> None:
+    steps = ["data check", "pretrain", "posttrain", "evaluate", "embed", "report"]
+    places = [finished.stderr.index(f"{step} ─") for step in steps]
+    assert places == sorted(places)
+    assert "text → rich+image" in finished.stdout
+    run = workdir(recipe)
+    for name in ("recipe.yaml", "rejected.parquet", "check.json", "evaluation.json", "evaluation.md", "vectors.parquet",
+                 "report.html", "pretrain/encoder/model.safetensors", "posttrain/summary.json"):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    assert not list(run.rglob("*.tmp"))
+    html = (run / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["']https?://""", html)
+
+
+def test_evaluation_names_its_systems_pool_and_origin(recipe: Path, finished: object) -> None:
+    result = json.loads((workdir(recipe) / "evaluation.json").read_text())
+    assert result["systems"] == ["chance", "BM25", "untuned", "stage 1", "stage 2"]
+    assert {"torch", "openmoon"} <= set(result["versions"])
+    assert result["recipe"]["name"] == "tiny"
+    assert len(result["data_hash"]) == 16
+    for cell in result["cells"]:
+        assert 0 < cell["pool"] <= 18 + 4
+
+
+def test_vectors_are_what_the_encoder_says(recipe: Path, finished: object, shop: Path) -> None:
+    from openmoon import ProductEncoder
+    from openmoon.data.text import item_texts
+
+    table = pl.read_parquet(workdir(recipe) / "vectors.parquet").sort("product_id")
+    catalog = pl.read_parquet(shop / "catalog.parquet").sort("product_id")
+    assert table["product_id"].to_list() == catalog["product_id"].to_list()
+    rich = item_texts(catalog)["rich"].to_list()
+    inputs = [
+        {"text": text, "image": str(shop / image) if image else None}
+        for text, image in zip(rich, catalog["image"], strict=True)
+    ]
+    expected = ProductEncoder.from_pretrained(workdir(recipe) / "posttrain" / "encoder").encode(inputs)
+    np.testing.assert_allclose(np.stack(table["vector"].to_numpy()), expected, atol=1e-4)
+
+
+def test_embedding_again_computes_nothing_and_a_changed_product_is_done_alone(
+    recipe: Path, finished: object, own_shop: Path, cli: Cli
+) -> None:
+    again = cli("embed", recipe)
+    assert "0 products embedded, 90 unchanged, 0 gone" in again.stderr
+    catalog = pl.read_parquet(own_shop / "catalog.parquet")
+    changed = catalog.with_columns(
+        title=pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("a wholly new title")).otherwise("title")
+    ).head(88)
+    changed.write_parquet(own_shop / "catalog.parquet")
+    done = cli("embed", recipe, f"data.root={own_shop}")
+    assert "1 products embedded, 87 unchanged, 3 gone" in done.stderr
+    cli("embed", recipe)
+
+
+def test_search_by_words_photo_and_both(recipe: Path, finished: object, shop: Path, tmp_path: Path, cli: Cli) -> None:
+    photo = next((shop / "photos").glob("*.jpg"))
+    for arguments in (["--text", "red boots"], ["--image", photo], ["--text", "red boots", "--image", photo]):
+        found = cli("search", recipe, *arguments, "-k", 3, "--sheet", tmp_path / "sheet.png")
+        assert len(re.findall(r"P\d{6}", found.stdout)) == 3
+        assert Image.open(tmp_path / "sheet.png").width > 500
+    assert "nothing to search for" in cli("search", recipe, ok=False).stderr
+
+
+def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
+    recipe: Path, finished: object, tmp_path: Path, cli: Cli
+) -> None:
+    run = tmp_path / "killed"
+    run.mkdir()
+    (run / "pretrain").symlink_to(workdir(recipe) / "pretrain")
+    (run / "cache").symlink_to(workdir(recipe) / "cache")
+    command = [*COMMAND, "posttrain", str(recipe), f"workdir={run}"]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    metrics = run / "posttrain" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and '"step": 5' in metrics.read_text()):
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (run / "posttrain" / "encoder").exists()
+    cli("posttrain", recipe, f"workdir={run}")
+    assert losses(run / "posttrain") == losses(workdir(recipe) / "posttrain")
+    a, b = ((r / "posttrain" / "encoder" / "model.safetensors").read_bytes() for r in (run, workdir(recipe)))
+    assert a == b
+
+
+def test_env_and_help_tell_what_there_is(cli: Cli) -> None:
+    assert "torch" in cli("env").stdout
+    top = cli("--help").stdout
+    for verb in ("pretrain", "posttrain", "evaluate", "embed", "search", "report", "run", "env", "data"):
+        assert verb in top
+        assert len(cli(verb, "--help").stdout) > 200 or verb == "env"
