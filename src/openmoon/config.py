@@ -93,7 +93,7 @@ class OptimConfig(Section):
     batch_size: int = Field(128, ge=2)
     epochs: int = Field(10, ge=1)
     max_steps: int | None = Field(None, ge=1)
-    lr: float = Field(1e-3, gt=0)  # fusion and projections
+    lr: float = Field(3e-4, gt=0)  # fusion and projections
     trunk_lr: float = Field(1e-4, gt=0)  # trunks, where they are trained
     weight_decay: float = Field(0.05, ge=0)
     warmup: Fraction = 0.1
@@ -113,7 +113,7 @@ class PretrainConfig(OptimConfig):
     """Stage 1: image↔text of one product and self-supervision on pictures."""
 
     image_text: float = Field(1.0, ge=0)
-    self_supervision: float = Field(0.5, ge=0)
+    self_supervision: float = Field(2.0, ge=0)
 
 
 class PairMix(Section):

@@ -14,7 +14,7 @@ from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.steps.console import console
-from openmoon.steps.stage import prepare_featurizer, train_stage
+from openmoon.steps.stage import prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.featurize import Featurizer
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
@@ -38,6 +38,8 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         train = pair_table(work.pairs.filter(split="train").filter(pl.Series(fits)))
     val = work.pairs.filter(split="val")
     featurize = prepare_featurizer(work, encoder, config, *_needed(work, [train, pair_table(val)]))
+    if recipe.pretrain is None:
+        start_fusion(featurize, *_needed(work, [train]))
     return train_stage(
         "posttrain", work, featurize, config, len(train),
         lambda temperature: posttraining_objective(featurize, temperature, train, work.parts, work.spus, mix, encoder.dims),

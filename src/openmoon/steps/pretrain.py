@@ -11,7 +11,7 @@ from openmoon.config import Recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import build_encoder
-from openmoon.steps.stage import prepare_featurizer, train_stage
+from openmoon.steps.stage import prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.pretrain import pretraining_objective
 
@@ -31,6 +31,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     parts = work.parts
     rows = train[parts.has("image")[train]]
     featurize = prepare_featurizer(work, encoder, config, *_needed(work, np.concatenate([rows, val])))
+    start_fusion(featurize, *_needed(work, rows))
 
     def validate() -> dict[str, float]:
         images, texts = featurize.vectors(parts, "image", val), featurize.vectors(parts, "title", val)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from openmoon.config import OptimConfig
 from openmoon.io import content_hash, write_json
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder
+from openmoon.models.principal import pooled_features, start_from_data
 from openmoon.runtime import machine, versions
 from openmoon.steps.console import bar, console, tracked
 from openmoon.steps.workspace import Workspace, cache_folder
@@ -18,6 +20,8 @@ from openmoon.training.featurize import Featurizer
 from openmoon.training.loop import Objective, Schedule, fit
 from openmoon.training.optim import build_optimizer
 from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText, TokenSource
+
+PRINCIPAL_SAMPLE = 4000  # pictures, and texts, that the principal components are taken from
 
 
 def prepare_featurizer(
@@ -40,6 +44,18 @@ def prepare_featurizer(
     image_source.prepare(images, tracked)
     text_source.prepare(texts, tracked)
     return Featurizer(encoder, image_source, text_source)
+
+
+@torch.inference_mode()
+def start_fusion(featurize: Featurizer, images: Sequence[str], texts: Sequence[str]) -> None:
+    """Start a new encoder's fusion from principal components of (some of) the training pictures and texts."""
+    found: list[torch.Tensor | None] = []
+    for source, keys in ((featurize.images, images), (featurize.texts, texts)):
+        chosen = sorted(set(keys))[:: max(1, len(set(keys)) // PRINCIPAL_SAMPLE)]
+        chunks = [source(chosen[start : start + 256], None) for start in range(0, len(chosen), 256)]
+        features = [pooled_features(tokens) for tokens in chunks if tokens is not None]
+        found.append(torch.cat(features).clone() if features else None)
+    start_from_data(featurize.encoder.fusion, *found)
 
 
 def train_stage(

@@ -1,7 +1,8 @@
-"""Stage 1: a product's picture and text meet, and two views of one picture meet.
+"""Stage 1: a product's picture and text meet, and a view of the picture meets another view or the whole product.
 
 Reconstructed: the papers pretrain a generative model on catalogue questions; a compact encoder instead aligns picture and
-text inside a product, with the self-supervision of "Visual Encoding and Debiasing for CTR Prediction", step 1.
+text inside a product, with the self-supervision of "Visual Encoding and Debiasing for CTR Prediction", step 1. Half of the
+second views bring the product's text along, so that text and picture together stay close to the picture alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from openmoon.data.views import Parts
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.training.featurize import Featurizer
 from openmoon.training.loop import Objective, StepOutput
+
+COUNTERPARTS = ("image", "title+image", "rich+image")  # what a view of a picture should find: another view, the product
+COUNTERPART_SHARES = (0.5, 0.25, 0.25)
 
 
 def pretraining_objective(
@@ -53,7 +57,8 @@ def pretraining_objective(
             losses["image_text"] = image_text * matryoshka(loss, first[matched], texts, dims)
         if self_supervision and len(pictured) > 1:
             loss = _loss(temperature(), spus[pictured], symmetric=False)
-            second = featurize(pictures, rng)
+            shown = rng.choice(COUNTERPARTS, len(pictured), p=COUNTERPART_SHARES)
+            second = featurize(items.show(list(shown), pictured), rng)
             losses["self_supervision"] = self_supervision * matryoshka(loss, first, second, dims)
         return StepOutput(losses, first)
 

@@ -1,0 +1,1 @@
+"""Drawing: products of many shapes, their catalogue photos, shopper photos and creatives."""
