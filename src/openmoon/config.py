@@ -101,6 +101,7 @@ class OptimConfig(Section):
     train_image_trunk: bool = False
     train_text_trunk: bool = False
     temperature: float = Field(0.05, gt=0)
+    average: float = Field(0.99, ge=0, lt=1)  # decay of the running mean of the weights, which is what is kept; 0 = none
     checkpoint_every: int = Field(100, ge=1)  # steps
     validate_every: int = Field(0, ge=0)  # steps; 0 = once an epoch
     patience: int = Field(5, ge=1)  # validations without a better score before stopping early

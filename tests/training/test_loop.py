@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from openmoon.errors import UserError
+from openmoon.training import loop
 from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
 from openmoon.training.loop import Progress, Schedule, StepOutput, fit
 from openmoon.training.optim import build_optimizer, rate
@@ -29,6 +30,7 @@ def run(
     patience: int = 99,
     lr: float = 1e-2,
     examples: int = len(DATA),
+    average: float = 0.5,
 ) -> tuple[Progress, nn.Module]:
     torch.manual_seed(0)
     model, temperature = nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.3)), nn.Linear(1, 1)
@@ -56,7 +58,7 @@ def run(
         return torch.tensor(0.05)
 
     schedule = Schedule(examples, 8, 4, None, 0.1, 0, 3, patience)
-    progress = fit("posttrain", module, optimizer, tau, objective, validate, schedule, clip=1.0, seed=5, folder=folder,
+    progress = fit("posttrain", module, optimizer, tau, objective, validate, schedule, clip=1.0, average=average, seed=5, folder=folder,
                    run="run", on_step=on_step)  # fmt: skip
     return progress, model
 
@@ -91,6 +93,27 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 def test_the_best_validation_wins_and_patience_stops(tmp_path: Path) -> None:
     progress, _ = run(tmp_path, scores=[0.1, 0.5, 0.4, 0.3], patience=2)
     assert (progress.best, progress.best_step, progress.step, progress.stopped) == (0.5, 5, 15, True)
+
+
+def test_the_running_mean_of_the_weights_is_kept(tmp_path: Path) -> None:
+    """Against weights that the same run without averaging went through, averaged here."""
+    visited: list[Tensor] = []
+    with pytest.MonkeyPatch.context() as patch:
+        update = loop._update_average
+        patch.setattr(
+            loop,
+            "_update_average",
+            lambda p, m, d: (visited.append(m["model"][0].bias.detach().clone()), update(p, m, d)),
+        )
+        _, plain = run(tmp_path / "plain", scores=[0.0, 0.1, 0.2, 0.3, 0.4], average=0.0)
+    _, model = run(tmp_path / "mean", scores=[0.0, 0.1, 0.2, 0.3, 0.4], average=0.8)
+    torch.testing.assert_close(plain[0].bias, visited[-1])
+    mean = visited[0]
+    for step, weights in enumerate(visited[1:], 2):
+        kept = min(0.8, (1 + step) / (10 + step))
+        mean = kept * mean + (1 - kept) * weights
+    torch.testing.assert_close(model[0].bias, mean)
+    assert not torch.allclose(model[0].bias, plain[0].bias)
 
 
 def test_an_exploding_loss_is_a_clear_error(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def train_stage(
     with bar(f"Training {name}", schedule.total) as (progress, task):
         result = fit(
             name, module, optimizer, temperature, make_objective(temperature), validate, schedule,
-            clip=config.clip, seed=recipe.seed, folder=folder, run=run,
+            clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run,
             on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
         )  # fmt: skip
     encoder.save_pretrained(folder / "encoder")

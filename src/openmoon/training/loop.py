@@ -73,6 +73,7 @@ class Progress:
     stale: int = 0
     stopped: bool = False
     seconds: float = 0.0
+    average: dict[str, Tensor] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -86,6 +87,7 @@ def fit(
     schedule: Schedule,
     *,
     clip: float,
+    average: float,
     seed: int,
     folder: Path,
     run: str,
@@ -93,6 +95,7 @@ def fit(
 ) -> Progress:
     """Train the parameters of `module` that require gradients and leave it with the weights of the best validation.
 
+    What is validated and kept is the running mean of the weights, with decay `average` (less in the first steps).
     `validate()` returns metrics of the validation split, of which `score` decides. Logs to `folder/metrics.jsonl`, keeps
     `folder/checkpoint.pt`; when that exists the run goes on from there. `run` identifies recipe and data.
     """
@@ -114,6 +117,7 @@ def fit(
         before = time.perf_counter()
         values = _step(module, optimizer, objective, schedule, progress.step, clip, seed, stage)
         progress.step += 1
+        _update_average(progress, module, average)
         values |= {
             "temperature": temperature().item(),
             "samples_per_s": schedule.batch / (time.perf_counter() - before),
@@ -171,16 +175,30 @@ def _step(
     return values
 
 
+def _update_average(progress: Progress, module: nn.Module, decay: float) -> None:
+    """Mean over about the last 1/(1 - decay) steps, over fewer at the start, so that early weights are forgotten."""
+    kept = min(decay, (1 + progress.step) / (10 + progress.step)) if decay else 0.0
+    for name, value in trained_weights(module).items():
+        if name in progress.average:
+            progress.average[name].lerp_(value, 1 - kept)
+        else:
+            progress.average[name] = value.clone()
+
+
 def _validate(
     module: nn.Module, validate: Callable[[], dict[str, float]], progress: Progress, schedule: Schedule, log: MetricsLog
 ) -> None:
+    current = {name: value.clone() for name, value in trained_weights(module).items()}
+    averaged = progress.average or current
+    module.load_state_dict(averaged, strict=False)
     module.eval()
     with torch.inference_mode():
         metrics = validate()
+    module.load_state_dict(current, strict=False)
     log.write(progress.step, val=metrics)
     if metrics["score"] > progress.best:
         progress.best, progress.best_step, progress.stale = metrics["score"], progress.step, 0
-        progress.best_weights = {name: value.clone() for name, value in trained_weights(module).items()}
+        progress.best_weights = {name: value.clone() for name, value in averaged.items()}
     else:
         progress.stale += 1
         progress.stopped = progress.stale >= schedule.patience
