@@ -180,7 +180,7 @@ def sample(
     """Make a simulated shop with known truth: product photos, shopper photos, behaviour, ad creatives."""
     from openmoon.data.sample.shop import build_sample_shop
 
-    out.print(build_sample_shop(folder, products, users, seed, progress=True))
+    out.print(str(build_sample_shop(folder, products, users, seed, progress=True)), highlight=False)
 
 
 @data_app.command()
@@ -196,7 +196,8 @@ def simulate(
     from openmoon.data.shop import load_shop
 
     shop = load_shop(DataConfig(catalog=catalog))
-    out.print(simulate_on_catalog(shop.catalog, shop.image_path, folder, users, seed, progress=True))
+    summary = simulate_on_catalog(shop.catalog, shop.image_path, folder, users, seed, progress=True)
+    out.print(str(summary), highlight=False)
 
 
 @data_app.command("import")
@@ -218,7 +219,7 @@ def import_(
         raise UserError(
             f"data import: unknown data set {name!r}; known are {', '.join(IMPORTERS)}.{nearest(name, IMPORTERS)}"
         )
-    out.print(IMPORTERS[name](source, folder))
+    out.print(str(IMPORTERS[name](source, folder)), highlight=False)
 
 
 def _load(path: Path, overrides: list[str] | None) -> Recipe:

@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from openmoon.config import EncoderConfig
+from openmoon.models.encoder import build_encoder
 from tests.e2e.conftest import Cli
 
 
@@ -76,9 +78,12 @@ def test_an_encoder_of_another_format_is_refused(recipe: Path, finished: object,
     )
 
 
-def test_vectors_of_another_encoder_are_not_searched(recipe: Path, finished: object, cli: Cli) -> None:
-    stage_1 = recipe.parent / "run" / "pretrain" / "encoder"
-    assert "cannot be compared" in cli("search", recipe, "--text", "boots", "--encoder", stage_1, ok=False).stderr
+def test_vectors_of_another_encoder_are_not_searched(
+    recipe: Path, finished: object, tiny_config: EncoderConfig, tmp_path: Path, cli: Cli
+) -> None:
+    build_encoder(tiny_config).save_pretrained(tmp_path / "encoder")
+    failed = cli("search", recipe, "--text", "boots", "--encoder", tmp_path / "encoder", ok=False)
+    assert "cannot be compared" in failed.stderr
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(recipe: Path, finished: object, cli: Cli) -> None:
