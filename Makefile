@@ -24,7 +24,7 @@ types: $(BIN)/openmoon
 	$(BIN)/mypy
 
 unit: $(BIN)/openmoon
-	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 clean:
 	rm -rf .venv runs shop

@@ -49,8 +49,9 @@ def run(path: Path, overrides: list[str], workdir: Path, cache: Path, seed: int)
     """Both stages and the evaluation with one seed."""
     folder = workdir.with_name(f"{workdir.name}-seed{seed}")
     recipe = load_recipe(path, [*overrides, f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"])
-    if (folder / "evaluation.json").exists():
-        return RetrievalResult.load(folder / "evaluation.json")
+    done = folder / "evaluation.json"
+    if done.exists() and (result := RetrievalResult.load(done)).recipe == recipe.model_dump(mode="json"):
+        return result
     if recipe.pretrain:
         pretrain(recipe)
     if recipe.posttrain:

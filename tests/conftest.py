@@ -13,6 +13,7 @@ tune_process()
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,12 @@ from PIL import Image
 
 from openmoon.config import EncoderConfig
 from openmoon.models.encoder import ProductEncoder, build_encoder
+
+# a busy machine is slow, not wrong
+hypothesis.settings.register_profile(
+    "openmoon", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("openmoon")
 
 WORDS = [
     "red",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from openmoon.errors import UserError
 from openmoon.runtime import tune_process
@@ -55,7 +56,7 @@ def main() -> None:
     tune_process()
     try:
         app()
-    except UserError as error:
+    except (UserError, OSError) as error:  # a file that cannot be read or written is the user's to mend as well
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
@@ -127,9 +128,8 @@ def search(
     results = search_products(loaded, text, image, k, sheet, encoder)
     table = Table("rank", "score", "product", "title", "category", header_style="dim")
     for row in results.iter_rows(named=True):
-        table.add_row(
-            str(row["rank"]), f"{row['score']:.3f}", row["product_id"], row["title"] or "—", row["category"] or "—"
-        )
+        words = (escape(row[name] or "—") for name in ("product_id", "title", "category"))
+        table.add_row(str(row["rank"]), f"{row['score']:.3f}", *words)
     out.print(table)
     if sheet:
         out.print(f"wrote {sheet}")
@@ -150,7 +150,9 @@ def run(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -
     loaded = _load(recipe, overrides)
     from openmoon.steps.run import run
 
-    out.print(run(loaded, fresh).to_table(["recall@1", "recall@10", "mrr"]))
+    result = run(loaded, fresh)
+    if result is not None:
+        out.print(result.to_table(["recall@1", "recall@10", "mrr"]))
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The recipe: one YAML file that says what to read, what to build, how to train it and where results go.
 
-`load_recipe(path, ["posttrain.epochs=3", ...])` is the only way in. Config objects stop at the builders (`cli.py`,
-`pipeline.py`); below them functions take plain values.
+`load_recipe(path, ["posttrain.epochs=3", ...])` is the only way in. Config objects stop at the builders (`steps/`);
+below them functions take plain values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from openmoon.errors import UserError, nearest
 
@@ -29,7 +29,12 @@ class Section(BaseModel):
 
 
 class SplitConfig(Section):
-    """How products and queries are divided. `product` holds whole SPUs out; `given` uses the `split` column of events."""
+    """How products and queries are divided.
+
+    `product` holds whole SPUs out. `given` uses the `split` column of events: with train, val and test labels, val decides
+    early stopping and test is measured; with train and val only, val is measured and the share `val` of the train queries
+    decides early stopping. No product is held out then.
+    """
 
     by: Literal["product", "given"] = "product"
     val: Fraction = 0.1
@@ -84,7 +89,7 @@ class EncoderConfig(Section):
     image: ImageTrunkConfig = ImageTrunkConfig()
     text: TextTrunkConfig = TextTrunkConfig()
     fusion: FusionConfig = FusionConfig()
-    dims: list[int] = Field([64, 128, 256], min_length=1)
+    dims: list[Annotated[int, Field(ge=1)]] = Field([64, 128, 256], min_length=1)
 
 
 class OptimConfig(Section):
@@ -101,7 +106,9 @@ class OptimConfig(Section):
     train_image_trunk: bool = False
     train_text_trunk: bool = False
     temperature: float = Field(0.05, gt=0)
-    average: float = Field(0.99, ge=0, lt=1)  # decay of the running mean of the weights, which is what is kept; 0 = none
+    average: float = Field(
+        0.99, ge=0, lt=1
+    )  # decay of the running mean of the weights, which is what is kept; 0 = none
     checkpoint_every: int = Field(100, ge=1)  # steps
     validate_every: int = Field(0, ge=0)  # steps; 0 = once an epoch
     patience: int = Field(5, ge=1)  # validations without a better score before stopping early
@@ -115,6 +122,14 @@ class PretrainConfig(OptimConfig):
 
     image_text: float = Field(1.0, ge=0)
     self_supervision: float = Field(2.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_objective(self) -> PretrainConfig:
+        if not self.image_text and not self.self_supervision:
+            raise ValueError(
+                "image_text and self_supervision are both 0, so there is nothing to learn; use pretrain: null"
+            )
+        return self
 
 
 class PairMix(Section):
@@ -139,7 +154,7 @@ class PosttrainConfig(OptimConfig):
     """Stage 2: query→item pairs from behaviour, InfoNCE with in-batch negatives."""
 
     actions: list[Literal["click", "cart", "purchase"]] = ["click", "cart", "purchase"]
-    mix: list[PairMix] = MOON_MIX
+    mix: list[PairMix] = Field(MOON_MIX, min_length=1)
 
 
 class EvaluateConfig(Section):
@@ -147,7 +162,6 @@ class EvaluateConfig(Section):
 
     pool: Literal["test", "all"] = "test"
     max_queries: int = Field(20000, ge=1)
-    batch_size: int = Field(64, ge=1)
 
 
 class EmbedConfig(Section):
@@ -162,7 +176,7 @@ class Recipe(Section):
 
     name: str
     workdir: Path
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     pretrain: PretrainConfig | None = PretrainConfig()
@@ -185,8 +199,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{path}: no such recipe. The shipped ones are in recipes/*.yaml.")
     try:
         tree = yaml.safe_load(_expand(path.read_text(encoding="utf-8"), path)) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML in UTF-8: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping of recipe keys, found {type(tree).__name__}.")
     for override in overrides:
@@ -219,7 +233,12 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             child = node[parent] = {}
         node = child
-    node[leaf] = yaml.safe_load(value)
+    try:
+        node[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"override {override!r}: {value!r} is not a YAML value: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _explain(error: Any) -> str:

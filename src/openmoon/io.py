@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from polars.exceptions import ComputeError
+
 from openmoon.errors import UserError
 
 
@@ -19,17 +21,18 @@ from openmoon.errors import UserError
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (for a file or a folder); rename it to `path` when the block succeeds.
 
-    On any failure the temporary is removed and `path` keeps what it held. A full disk becomes a `UserError`.
+    On any failure the temporary is removed and `path` keeps what it held; a folder that is replaced is moved aside first. A
+    full disk becomes a `UserError`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _replace(temporary, path)
-    except OSError as error:
+    except (OSError, ComputeError) as error:  # polars reports a failed write as ComputeError
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}). What was there before is untouched; "
+            f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}). What was there before is untouched; "
             "free some space or choose another place and run the same command again."
         ) from error
     finally:

@@ -78,3 +78,16 @@ def test_byte_order_mark_and_header_without_rows(tmp_path: Path) -> None:
 def test_unusable_files(tmp_path: Path, text: bytes, message: str) -> None:
     with pytest.raises(UserError, match=f"t.csv.*{message}"):
         read(tmp_path / "t.csv", text)
+
+
+def test_what_cannot_be_opened_is_an_error_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError, match=r"folder\.csv: cannot be read \(Is a directory\)"):
+        read_csv(tmp_path / "folder.csv")
+
+    def forbidden(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    with pytest.raises(UserError, match=r"mine\.csv: cannot be read \(Permission denied\)"):
+        read_csv(tmp_path / "mine.csv")

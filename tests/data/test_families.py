@@ -41,6 +41,15 @@ def test_families_join_spus_and_copies(pictured: tuple[pl.DataFrame, ImageCache]
     assert found == ["a", "b", "c", "c", "b", "e", "f", "g", "h", "i"]
 
 
+def test_the_name_does_not_depend_on_the_order_of_the_rows(pictured: tuple[pl.DataFrame, ImageCache]) -> None:
+    products, cache = pictured
+    turned = products.reverse()
+    assert (
+        families(turned["spu_id"], turned["image_key"], cache).to_list()[::-1]
+        == families(products["spu_id"], products["image_key"], cache).to_list()
+    )
+
+
 def test_copies_are_never_on_two_sides(pictured: tuple[pl.DataFrame, ImageCache]) -> None:
     products, cache = pictured
     for seed in range(20):

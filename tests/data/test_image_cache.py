@@ -11,7 +11,7 @@ from PIL import Image
 
 from openmoon.data import image_cache
 from openmoon.data.image_cache import ImageCache
-from openmoon.data.images import load_image
+from openmoon.data.images import ImageRejected, load_image
 
 
 @pytest.fixture
@@ -68,3 +68,14 @@ def test_pixels_of_a_rejected_picture_are_an_error(tmp_path: Path, photos: list[
     cache.fill(photos)
     with pytest.raises(KeyError):
         cache.pixels([cache.key(photos[8])])
+
+
+@pytest.mark.parametrize("name", ["data:;base64," + "A" * 300, "nul\0.jpg", "", "absent/\U0001f600.png"])
+def test_names_that_are_no_files_are_rejected_with_a_reason(tmp_path: Path, photos: list[Path], name: str) -> None:
+    cache, odd = ImageCache(tmp_path / "cache", 16), tmp_path / name
+    rejected = cache.fill([photos[0], odd])
+    assert list(rejected) == [odd]
+    assert rejected[odd].startswith("cannot be read: ")
+    assert cache.readable([photos[0], odd]) == [cache.key(photos[0]), None]
+    with pytest.raises(ImageRejected, match="cannot be read"):
+        load_image(odd, 16)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from openmoon.config import DataConfig
 from openmoon.data.importers import import_fashion, import_grocery
+from openmoon.data.importers.output import existing
 from openmoon.data.shop import load_shop
 from openmoon.errors import UserError
 
@@ -107,6 +108,42 @@ def test_wrong_folders_are_named(tmp_path: Path, repository: Path) -> None:
         import_grocery(repository, tmp_path / "out")
     with pytest.raises(UserError, match="choose another"):
         import_grocery(repository, repository)
+
+
+@pytest.mark.parametrize("absent", ["product_id", "image"])
+def test_a_tidied_fashion_catalogue_without_a_column_is_named(tmp_path: Path, absent: str) -> None:
+    columns = ["product_id", "image", "title", "articleType"]
+    pl.DataFrame({name: ["x"] for name in columns}).drop(absent).write_parquet(tmp_path / "catalog.parquet")
+    with pytest.raises(UserError, match=rf"catalog\.parquet: no column '{absent}'"):
+        import_fashion(tmp_path, tmp_path / "out")
+
+
+def test_styles_without_a_column_are_named(tmp_path: Path) -> None:
+    (tmp_path / "styles.csv").write_text(STYLES.replace("id,gender", "number,gender", 1))
+    with pytest.raises(UserError, match=r"styles\.csv: no column 'id'"):
+        import_fashion(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("table", "absent"),
+    [("catalog", "product_id"), ("catalog", "image"), ("queries", "query_image"), ("queries", "product_id"),
+     ("queries", "split")],
+)  # fmt: skip
+def test_tidied_grocery_tables_without_a_column_are_named(tmp_path: Path, table: str, absent: str) -> None:
+    columns = {
+        "catalog": ["product_id", "title", "image", "department"],
+        "queries": ["query_image", "product_id", "split"],
+    }
+    for name, there in columns.items():
+        kept = [column for column in there if (name, column) != (table, absent)]
+        pl.DataFrame({column: ["train"] for column in kept}).write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(UserError, match=rf"{table}\.parquet: no column '{absent}'"):
+        import_grocery(tmp_path, tmp_path / "out")
+
+
+def test_picture_names_that_are_no_files_are_missing_photos(tmp_path: Path) -> None:
+    names = pl.Series("image", ["data:;base64," + "A" * 300, "nul\0.jpg", None])
+    assert existing(tmp_path, names).to_list() == [None, None, None]
 
 
 @pytest.mark.skipif("OPENMOON_DATA" not in os.environ, reason="OPENMOON_DATA names no folder with the real data sets")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from openmoon.config import DataConfig
-from openmoon.data.shop import load_shop
+from openmoon.data.shop import load_catalog, load_shop
 from openmoon.errors import UserError
 
 
@@ -56,12 +56,17 @@ def test_pictures_are_relative_to_the_catalogue(folder: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_fingerprint_follows_the_files(folder: Path) -> None:
-    first = load_shop(config(folder)).fingerprint
-    assert load_shop(config(folder)).fingerprint == first
-    with open(folder / "queries.csv", "a") as file:
-        file.write("cap,1\n")
-    assert load_shop(config(folder)).fingerprint != first
+def test_the_catalogue_alone_needs_no_other_table(folder: Path) -> None:
+    (folder / "logs" / "events.csv").write_bytes(b"\xff no table")
+    shop = load_catalog(config(folder, queries="none.csv"))
+    assert shop.catalog["product_id"].to_list() == ["1", "2"]
+    assert shop.events is shop.creatives is shop.queries is None
+    assert shop.rejected["table"].to_list() == ["catalog"]
+    assert shop.image_path("images/1.jpg") == folder / "images/1.jpg"
+
+
+def test_picture_names_are_those_of_all_tables(folder: Path) -> None:
+    assert load_shop(config(folder)).picture_names() == ["images/1.jpg", "/pics/2.jpg", "q.jpg", "/abs/q.jpg", "i.jpg"]
 
 
 def test_no_usable_product_is_an_error(folder: Path) -> None:

@@ -48,6 +48,15 @@ def test_growth_moves_few_products() -> None:
     assert moved < 40
 
 
+def test_what_growth_takes_out_of_the_test_split_does_not_become_validation() -> None:
+    config = SplitConfig(val=0.1, test=200)
+    both = split_products(catalog(1000), config).join(split_products(catalog(1200), config), on="product_id")
+    moves = dict(both.select(pl.format("{} → {}", "split", "split_right")).to_series().value_counts().iter_rows())
+    assert moves["test → train"] > 20
+    assert moves.get("test → val", 0) + moves.get("val → test", 0) <= 10
+    assert moves["val → val"] > 80
+
+
 def test_seeds_differ() -> None:
     first, second = (split_products(catalog(200), SplitConfig(seed=seed)) for seed in (0, 1))
     assert not first.equals(second)

@@ -134,3 +134,9 @@ def test_two_processes_may_append(tmp_path: Path) -> None:
     for name in ("left", "right"):
         assert all(rows_of(store, f"{name}{i}")[0, 0] == hash_of(name, i) for i in range(50))
     assert all(json.loads(line) for line in (tmp_path / "index.jsonl").read_text().splitlines())
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/store: cannot be written \(.*\)\. .* another cache folder"):
+        RaggedStore(tmp_path / "file" / "store", (2,), np.float32)

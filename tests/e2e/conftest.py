@@ -12,6 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs this folder, so that the shop and the run are made once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 ENVIRONMENT = {
     **os.environ,

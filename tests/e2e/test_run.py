@@ -31,7 +31,7 @@ def test_run_does_every_step_and_writes_everything(recipe: Path, finished: subpr
     assert places == sorted(places)
     assert "text → rich+image" in finished.stdout
     run = workdir(recipe)
-    for name in ("recipe.yaml", "rejected.parquet", "check.json", "evaluation.json", "evaluation.md", "vectors.parquet",
+    for name in ("pretrain/recipe.yaml", "rejected.parquet", "check.json", "evaluation.json", "evaluation.md", "vectors.parquet",
                  "report.html", "pretrain/encoder/model.safetensors", "posttrain/summary.json"):  # fmt: skip
         assert (run / name).stat().st_size > 0, name
     assert not list(run.rglob("*.tmp"))
@@ -96,7 +96,8 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
     run.mkdir()
     (run / "pretrain").symlink_to(workdir(recipe) / "pretrain")
     (run / "cache").symlink_to(workdir(recipe) / "cache")
-    command = [*COMMAND, "posttrain", str(recipe), f"workdir={run}"]
+    longer = [f"workdir={run}", "posttrain.max_steps=60", "posttrain.epochs=60", "posttrain.patience=60"]
+    command = [*COMMAND, "posttrain", str(recipe), *longer]
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     metrics = run / "posttrain" / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -107,9 +108,15 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (run / "posttrain" / "encoder").exists()
-    cli("posttrain", recipe, f"workdir={run}")
-    assert losses(run / "posttrain") == losses(workdir(recipe) / "posttrain")
-    a, b = ((r / "posttrain" / "encoder" / "model.safetensors").read_bytes() for r in (run, workdir(recipe)))
+    cli("posttrain", recipe, *longer)
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    (straight / "pretrain").symlink_to(workdir(recipe) / "pretrain")
+    (straight / "cache").symlink_to(workdir(recipe) / "cache")
+    cli("posttrain", recipe, f"workdir={straight}", *longer[1:])
+    assert len(losses(run / "posttrain")) == 60
+    assert losses(run / "posttrain") == losses(straight / "posttrain")
+    a, b = ((r / "posttrain" / "encoder" / "model.safetensors").read_bytes() for r in (run, straight))
     assert a == b
 
 

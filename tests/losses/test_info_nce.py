@@ -59,7 +59,7 @@ def test_ignored_items_get_no_gradient() -> None:
     queries, items = batch(3)
     ignore = torch.zeros(3, 3, dtype=torch.bool)
     ignore[:, 2] = True  # item 2 is nobody's negative
-    row = info_nce(queries, items, 0.1, ignore) * 3 + torch.log_softmax(queries[2] @ items.T / 0.1, 0)[2] * 0
+    row = info_nce(queries, items, 0.1, ignore) * 3
     (gradient,) = torch.autograd.grad(row, items)
     only_own = torch.autograd.grad(-torch.log_softmax((queries @ items.T / 0.1)[2], 0)[2], items)[0][2]
     torch.testing.assert_close(gradient[2], only_own)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,18 +143,20 @@ def test_checkpoints_of_other_runs_and_formats_are_refused(tmp_path: Path) -> No
         load_checkpoint(path, "a")
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    """A real limit on the size of files, in a process of its own."""
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, "a", {"x": 1})
-
-    def full(state: object, target: Path) -> None:
-        Path(target).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UserError, match=r"checkpoint\.pt: cannot be written \(No space left on device\)"):
-        save_checkpoint(path, "a", {"x": 2})
-    monkeypatch.undo()
+    script = f"""
+import resource, signal, torch
+from openmoon.training.checkpoint import save_checkpoint
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+save_checkpoint({str(path)!r}, "a", {{"x": torch.zeros(100_000)}})
+"""
+    failed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "UserError" in failed.stderr
+    assert "checkpoint.pt: cannot be written (File too large)" in failed.stderr
     assert load_checkpoint(path, "a") == {"x": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 

@@ -88,7 +88,9 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
     output = step(rows, np.random.default_rng(0))
     asked_queries, asked_items = featurize.asked
     queries, answers = Recorder()(asked_queries), Recorder()(asked_items)
-    ignore = same_identity(torch.from_numpy(spus[rows % N]), torch.from_numpy(rows % 5))
+    asked = [list(zip(views.texts, views.images, strict=True)) for views in (asked_queries, asked_items)]
+    shown = [torch.tensor([views.index(row) for row in views]) for views in asked]
+    ignore = same_identity(torch.from_numpy(spus[rows % N]), torch.from_numpy(rows % 5), *shown)
     expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore), queries, answers, [4, 8])
     torch.testing.assert_close(output.losses["info_nce"], expected)
     for row, text, image in zip(rows, asked_queries.texts, asked_queries.images, strict=True):

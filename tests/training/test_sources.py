@@ -60,7 +60,7 @@ def test_augmented_views_differ_and_repeat_with_the_generator(
 ) -> None:
     images, keys = cache
     cached = CachedImages(tiny_encoder.image, images, tmp_path, strength=0.8, views=3)
-    cached.prepare(keys, quiet)
+    cached.prepare(keys, quiet, augmented=keys)
     for source in (cached, LiveImages(tiny_encoder.image, images, 32, strength=0.8)):
         draws = [source(keys, np.random.default_rng(seed)) for seed in (1, 1, 2)]
         values = [draw.values for draw in draws if draw is not None]
@@ -68,7 +68,7 @@ def test_augmented_views_differ_and_repeat_with_the_generator(
         assert not torch.allclose(values[0], values[2], atol=1e-3)
 
 
-def test_a_second_preparation_computes_nothing(
+def test_nothing_is_computed_twice(
     tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path
 ) -> None:
     images, keys = cache
@@ -78,9 +78,12 @@ def test_a_second_preparation_computes_nothing(
         work.append(total)
         return chunks
 
-    for _ in range(2):
-        CachedImages(tiny_encoder.image, images, tmp_path, strength=0.0, views=2).prepare(keys, counted)
-    assert work == [6, 0]
+    for augmented in (keys[:2], keys[:2], keys):
+        CachedImages(tiny_encoder.image, images, tmp_path, strength=0.4, views=2).prepare(keys, counted, augmented)
+    assert work == [6, 2, 2, 0, 0, 0, 0, 4, 4]
+    work.clear()
+    CachedImages(tiny_encoder.image, images, tmp_path).prepare(keys, counted)
+    assert work == [0], "plain tokens do not depend on the augmentation"
 
 
 def test_another_trunk_has_other_tokens(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:

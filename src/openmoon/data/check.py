@@ -56,7 +56,7 @@ def check_shop(
     row for every table row and picture that cannot be used, and `out`/check.json.
     """
     shop = load_shop(config)
-    named = {name: shop.image_path(name) for name in _picture_names(shop)}
+    named = {name: shop.image_path(name) for name in shop.picture_names()}
     unreadable = images.fill(list(named.values()), progress=progress)
     keys = dict(zip(named, images.readable(list(named.values())), strict=True))
     sides, split_error = _sides(shop, keys, images, config.split)
@@ -87,18 +87,6 @@ def unreadable_rows(shop: Shop, unreadable: dict[Path, str]) -> pl.DataFrame:
     return joined.select(
         pl.lit("images").alias("table"), pl.lit(None, pl.Int64).alias("row"), "product_id", "reason", "record"
     ).match_to_schema(REJECTED)
-
-
-def _picture_names(shop: Shop) -> list[str]:
-    columns = [
-        table[column].drop_nulls()
-        for table, column in (
-            (shop.catalog, "image"), (shop.events, "query_image"), (shop.creatives, "image"),
-            (shop.queries, "query_image"),
-        )
-        if table is not None
-    ]  # fmt: skip
-    return pl.concat(columns).unique(maintain_order=True).to_list()
 
 
 def _count_tables(shop: Shop) -> dict[str, TableCheck]:
@@ -218,5 +206,3 @@ def _render(report: CheckReport) -> Iterator[RenderableType]:
             for what, count in counts.items():
                 lines.add_row(f"{count:,}", what)
             yield lines
-
-

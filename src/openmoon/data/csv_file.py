@@ -22,7 +22,8 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     Returns the records, all columns as text, plus `ROW`; and the broken ones: `ROW`, `reason`, `record` (their text).
     Every record of the file is in exactly one of them. Quoted fields may span lines. Records without quotes are split
-    by polars, only those with quotes by Python. Raises `UserError` for a file that is not text or has no usable header.
+    by polars, only those with quotes by Python. Raises `UserError` for a file that cannot be read, is not text or has no usable
+    header.
     """
     lines = _lines(path)
     separator = max(SEPARATORS, key=lines[0].count)
@@ -40,6 +41,10 @@ def _lines(path: Path) -> pl.Series:
         text = path.read_text(encoding="utf-8-sig")  # every kind of line end becomes "\n"
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start}: {error.reason}); save it as UTF-8.") from error
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); expected a CSV file that you may read."
+        ) from error
     if not text.strip():
         raise UserError(f"{path}: is empty; expected a header line with column names.")
     # split inside polars: one Python string per line would cost several times the file's size

@@ -27,8 +27,9 @@ def look_alikes(keys: Sequence[str], images: ImageCache) -> npt.NDArray[np.int64
 def families(spus: pl.Series, keys: pl.Series, images: ImageCache) -> pl.Series:
     """A name (N,) per product, equal for products that share an SPU or a look-alike picture, directly or over others.
 
-    `spus` are SPU ids, `keys` picture keys (null: no picture). The name is the SPU id of the family's first product.
-    Shops list one product several times; with copies on both sides of a split, recall would measure memory.
+    `spus` are SPU ids, `keys` picture keys (null: no picture). The name is the least SPU id of the family, so
+    it does not depend on the order of the rows. Shops list one product several times; with copies on both sides of a
+    split, recall would measure memory.
     """
     distinct = keys.drop_nulls().unique(maintain_order=True)
     look = keys.replace_strict(distinct, look_alikes(distinct.to_list(), images), default=None, return_dtype=pl.Int64)
@@ -37,7 +38,8 @@ def families(spus: pl.Series, keys: pl.Series, images: ImageCache) -> pl.Series:
         rows.filter(pl.col(name).is_not_null()).select(pl.col("row").first().over(name).alias("first"), "row")
         for name in ("spu", "look")
     ])  # fmt: skip
-    return spus.gather(components(linked.to_numpy(), len(spus))).alias("family")
+    found = rows.with_columns(family=components(linked.to_numpy(), len(spus)))
+    return found.select(pl.col("spu").min().over("family").alias("family")).to_series()
 
 
 def split_catalog(products: pl.DataFrame, images: ImageCache, config: SplitConfig) -> pl.DataFrame:

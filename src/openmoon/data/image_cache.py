@@ -74,7 +74,10 @@ class ImageCache:
         return rejected
 
     def key(self, path: Path) -> str:
-        """Content hash of the file at `path`, from the memo where the file is unchanged. Raises `OSError`."""
+        """Content hash of the file at `path`, from the memo where the file is unchanged.
+
+        Raises `OSError` for a file that cannot be read, `ValueError` for a name that no file can have.
+        """
         return self._known_key(path) or file_hash(path)
 
     def keys(self, paths: Sequence[Path]) -> list[str]:
@@ -83,7 +86,7 @@ class ImageCache:
 
     def readable(self, paths: Sequence[Path]) -> list[str | None]:
         """The key of every path whose pixels are in the cache, None for the others."""
-        keys = [self._known_key(path) if path.exists() else None for path in paths]
+        keys = [self._known_key(path) if os.path.exists(path) else None for path in paths]
         return [key if key is not None and key in self._store else None for key in keys]
 
     def pixels(self, keys: Sequence[str]) -> npt.NDArray[np.uint8]:
@@ -103,8 +106,8 @@ class ImageCache:
             if key in self._store:
                 return _Decoded(key)
             data = data or Path(path).read_bytes()
-        except OSError as error:
-            return _Decoded(reason=f"cannot be read: {error.strerror or error}")
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL byte
+            return _Decoded(reason=f"cannot be read: {getattr(error, 'strerror', None) or error}")
         try:
             return _Decoded(key, load_image(data, self.size))
         except ImageRejected as error:

@@ -61,8 +61,8 @@ def load_image(source: Path | bytes, size: int | None) -> npt.NDArray[np.uint8]:
 def read_file(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL byte
+        raise ImageRejected(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

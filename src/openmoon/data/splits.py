@@ -31,11 +31,15 @@ def split_products(catalog: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
     given = config.by == "given"
     total = catalog.height
     test = 0 if given else round(config.test * total) if isinstance(config.test, float) else config.test
-    sizes = catalog.group_by("spu_id").len("size")
-    sizes = sizes.with_columns(_draw(sizes["spu_id"], config.seed)).sort("draw", "spu_id")
+    sizes = catalog.group_by("spu_id").len("size").sort("spu_id")
     side = np.full(sizes.height, "train", dtype=object)
-    for name, wanted in (("test", test), ("val", round(config.val * total))):
-        free = np.flatnonzero(side == "train")
+    # each in its own order: were val what follows test in one order, a growing test would take over products of val
+    for name, wanted, salt in (
+        ("test", test, f"{config.seed}"),
+        ("val", round(config.val * total), f"{config.seed}/val"),
+    ):
+        order = _draw(sizes["spu_id"], salt).arg_sort().to_numpy()
+        free = order[side[order] == "train"]
         side[free[_take(sizes["size"].to_numpy()[free], wanted)]] = name
     spus = sizes.select("spu_id", pl.Series("split", side, pl.String))
     split = catalog.select("product_id", "spu_id").join(spus, on="spu_id", how="left", maintain_order="left")
@@ -85,19 +89,23 @@ def normalise_query(text: pl.Expr) -> pl.Expr:
 
 def _given(pairs: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
     if "split" not in pairs.columns or pairs["split"].is_null().all():
-        raise UserError("data.split.by=given: the events have no 'split' label (train, val or test); "
-                        "add the column or use data.split.by=product.")
+        raise UserError(
+            "data.split.by=given: the events have no 'split' label (train, val or test); "
+            "add the column or use data.split.by=product."
+        )
     labels = set(pairs["split"].drop_nulls())
     if labels == {"train"}:
-        raise UserError("data.split.by=given: every event is labelled train; label those to measure on as test (or val), "
-                        "or use data.split.by=product.")
+        raise UserError(
+            "data.split.by=given: every event is labelled train; label those to measure on as test (or val), "
+            "or use data.split.by=product."
+        )
     if "test" not in labels:
         pairs = pairs.with_columns(pl.col("split").replace("val", "test"))
     if {"val", "test"} <= labels:
         return pairs
     query = pl.coalesce("query_image_key", normalise_query(pl.col("query_text"))).alias("query")
     queries = pairs.filter(split="train").select(query).unique()
-    queries = queries.with_columns(_draw(queries["query"], config.seed)).sort("draw", "query")
+    queries = queries.with_columns(_draw(queries["query"], f"{config.seed}")).sort("draw", "query")
     chosen = queries["query"].head(round(config.val * queries.height))
     held_out = (pl.col("split") == "train") & query.is_in(chosen.implode())
     return pairs.with_columns(pl.when(held_out).then(pl.lit("val")).otherwise("split").alias("split"))
@@ -131,10 +139,10 @@ def _take(sizes: np.ndarray, wanted: int) -> np.ndarray:
     return np.asarray(taken, np.int64)
 
 
-def _draw(names: pl.Series, seed: int) -> pl.Series:
-    """A uniform 64-bit number per name; the same on every machine and for every version of the libraries."""
+def _draw(names: pl.Series, salt: str) -> pl.Series:
+    """A uniform 64-bit number per name and salt; the same on every machine and for every version of the libraries."""
     draws = [
-        int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(), "big") for name in names
+        int.from_bytes(hashlib.blake2b(f"{salt}/{name}".encode(), digest_size=8).digest(), "big") for name in names
     ]
     return pl.Series("draw", draws, pl.UInt64)
 
@@ -144,5 +152,6 @@ def _require(split: pl.Series, names: Sequence[str], what: str) -> None:
         if name not in split:
             key = {"train": "val and data.split.test", "val": "val", "test": "test"}[name]
             change = "lower" if name == "train" else "raise"
-            raise UserError(f"data.split: {what} leave the {name} split empty; {change} data.split.{key}, "
-                            "or bring more data.")
+            raise UserError(
+                f"data.split: {what} leave the {name} split empty; {change} data.split.{key}, or bring more data."
+            )

@@ -41,8 +41,7 @@ class RaggedStore:
         self._starts = np.empty(0, np.int64)
         self._counts = np.empty(0, np.int64)
         self._rows: npt.NDArray[Any] | None = None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self._lock():
+        with self._writing():
             self._load()
             if not self._read:
                 self._index.write_text(self._line(self._header()))
@@ -81,16 +80,12 @@ class RaggedStore:
         for array in arrays:
             if array.shape[1:] != self.row_shape:
                 raise ValueError(f"expected rows of shape {self.row_shape}, got {array.shape[1:]}")
-        try:
-            with self._lock():
-                self._load()  # another process may have appended since
-                new = {key: array for key, array in zip(keys, arrays, strict=True) if key not in self._position}
-                if new:
-                    self._write(new)
-                    self._load()
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written ({error.strerror or error}). What it held is untouched; "
-                            "free some space or choose another cache folder and run the same command again.") from error
+        with self._writing():
+            self._load()  # another process may have appended since
+            new = {key: array for key, array in zip(keys, arrays, strict=True) if key not in self._position}
+            if new:
+                self._write(new)
+                self._load()
 
     def _write(self, new: dict[str, npt.NDArray[Any]]) -> None:
         with open(self.folder / "rows.bin", "ab") as file:
@@ -131,12 +126,27 @@ class RaggedStore:
 
     def _check_header(self, found: dict[str, Any]) -> None:
         if found != self._header():
-            raise UserError(f"{self._index}: holds rows of {found}, expected {self._header()}; delete the folder "
-                            "(it is only a cache) or choose another one.")
+            raise UserError(
+                f"{self._index}: holds rows of {found}, expected {self._header()}; delete the folder "
+                "(it is only a cache) or choose another one."
+            )
 
     @staticmethod
     def _line(value: dict[str, Any]) -> str:
         return json.dumps(value, separators=(",", ":")) + "\n"
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One writer at a time; what the disk refuses is a `UserError`."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._lock():
+                yield
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot be written ({error.strerror or error}). What it held is untouched; "
+                "free some space or choose another cache folder and run the same command again."
+            ) from error
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

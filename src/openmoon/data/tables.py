@@ -40,7 +40,7 @@ def read_table(
     if path.suffix in (".csv", ".tsv"):
         frame, broken = read_csv(path)
     elif path.suffix == ".parquet" or path.is_dir():
-        frame, broken = _read_parquet(path).with_row_index(ROW), None
+        frame, broken = read_parquet(path).with_row_index(ROW), None
     else:
         raise UserError(f"{path}: expected a .parquet, .csv or .tsv file, found {path.suffix or 'no ending'!r}.")
     table, rejected = normalise(frame, spec, columns, attributes, products, str(path))
@@ -87,7 +87,8 @@ def normalise(
     return values.filter(good).drop(ROW, "reason"), _rejected(spec, values.filter(~good), frame.filter(~good))
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The table at `path`, or in the folder `path`. Raises `UserError` where it cannot be read."""
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -102,11 +103,14 @@ def _match_columns(frame: pl.DataFrame, spec: TableSpec, mapping: dict[str, str]
     for name, theirs in mapping.items():
         setting = f"data.columns.{spec.name}.{name}"
         if name not in ours:
-            raise UserError(f"{setting}: {spec.name} has no column {name!r}.{nearest(name, ours)} "
-                            f"Its columns are {_list(ours)}.")
+            raise UserError(
+                f"{setting}: {spec.name} has no column {name!r}.{nearest(name, ours)} Its columns are {_list(ours)}."
+            )
         if theirs not in there:
-            raise UserError(f"{source}: no column {theirs!r}, which {setting} asks for.{nearest(theirs, there)} "
-                            f"Found {_list(there)}.")
+            raise UserError(
+                f"{source}: no column {theirs!r}, which {setting} asks for.{nearest(theirs, there)} "
+                f"Found {_list(there)}."
+            )
     names = {name: mapping.get(name, name) for name in ours}
     names = {name: theirs for name, theirs in names.items() if theirs in there}
     for column in spec.columns:
@@ -131,8 +135,10 @@ def _check_attributes(frame: pl.DataFrame, attributes: Sequence[str], source: st
     there = [name for name in frame.columns if name != ROW]
     for name in attributes:
         if name not in there:
-            raise UserError(f"{source}: no column {name!r}, which data.attributes asks for.{nearest(name, there)} "
-                            f"Found {_list(there)}.")
+            raise UserError(
+                f"{source}: no column {name!r}, which data.attributes asks for.{nearest(name, there)} "
+                f"Found {_list(there)}."
+            )
 
 
 def _converted(
@@ -146,8 +152,10 @@ def _converted(
         else:
             value = coerce(pl.col(column.name), found[column.name], column.dtype)
             if value is None:
-                raise UserError(f"{source}: column {names[column.name]!r} is {found[column.name]}; {spec.name}."
-                                f"{column.name} must be {EXPECTED[column.dtype]}.")
+                raise UserError(
+                    f"{source}: column {names[column.name]!r} is {found[column.name]}; {spec.name}."
+                    f"{column.name} must be {EXPECTED[column.dtype]}."
+                )
             yield (value.str.to_lowercase() if column.name in ("action", "split") else value).alias(column.name)
 
 
@@ -157,8 +165,10 @@ def _gather_attributes(frame: pl.DataFrame, attributes: Sequence[str], source: s
         found = frame.schema[name]
         text = coerce(clean(pl.col(name), found), found, pl.String())
         if text is None:
-            raise UserError(f"{source}: column {name!r} is {found}; data.attributes takes plain columns. "
-                            "A struct or map belongs in data.columns.catalog.attributes.")
+            raise UserError(
+                f"{source}: column {name!r} is {found}; data.attributes takes plain columns. "
+                "A struct or map belongs in data.columns.catalog.attributes."
+            )
         texts.append(text.alias(name))
     return frame.select(texts).select(attribute_json.gather(attributes).alias("attributes")).to_series()
 
@@ -171,9 +181,7 @@ def _merge_attributes(values: pl.DataFrame, gathered: pl.Series) -> pl.Series:
     return both.select(merged.alias("attributes")).to_series()
 
 
-def _reasons(
-    spec: TableSpec, cleaned: pl.DataFrame, values: pl.DataFrame, products: pl.Series | None
-) -> pl.Series:
+def _reasons(spec: TableSpec, cleaned: pl.DataFrame, values: pl.DataFrame, products: pl.Series | None) -> pl.Series:
     """Everything that is wrong with each row, joined by "; "; null for a good row."""
     reasons = []
     for column in spec.columns:

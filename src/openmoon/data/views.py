@@ -25,6 +25,13 @@ class Views:
         """Some rows, in the order given."""
         return Views([self.texts[row] for row in rows], [self.images[row] for row in rows])
 
+    def identity(self) -> npt.NDArray[np.int64]:
+        """(B,) int64, equal for rows that show the same text and the same picture."""
+        code: dict[tuple[str | None, str | None], int] = {}
+        return np.array(
+            [code.setdefault(row, len(code)) for row in zip(self.texts, self.images, strict=True)], np.int64
+        )
+
     def by_composition(self) -> list[npt.NDArray[np.int64]]:
         """Rows that show a text only, a picture only, both: one array for each that occurs."""
         kind = [

@@ -84,7 +84,7 @@ class ProductEncoder(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors, tokenizer, model card and sentence-transformers' files, atomically."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         from openmoon.models.card import write_card, write_sentence_transformers_files
 
@@ -92,7 +92,8 @@ class ProductEncoder(nn.Module):
             out.mkdir()
             config = {"format": FORMAT, "fingerprint": self.fingerprint(), "encoder": self.config.model_dump()}
             write_json(out / "config.json", config)
-            save_file({name: t.contiguous() for name, t in self.state_dict().items()}, out / "model.safetensors")
+            weights = {name: t.contiguous() for name, t in self.state_dict().items()}
+            (out / "model.safetensors").write_bytes(save(weights))  # save_file does not raise OSError on a full disk
             save_image_trunk(self.image, out)
             save_text_trunk(self.text, out)
             write_sentence_transformers_files(out)
@@ -101,6 +102,7 @@ class ProductEncoder(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> ProductEncoder:
         """Load an encoder that `save_pretrained` wrote. Raises `UserError` for another folder or format version."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from openmoon.config import EncoderConfig
@@ -110,12 +112,19 @@ class ProductEncoder(nn.Module):
         if not path.is_file():
             raise UserError(f"{folder}: not a saved encoder (config.json is missing); expected a folder written by "
                             "`openmoon pretrain` or `openmoon posttrain`, such as runs/sample/posttrain/encoder.")  # fmt: skip
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            saved = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path}: not JSON ({error}); the encoder is damaged, save or train it again.") from error
         if saved.get("format") != FORMAT:
             raise UserError(f"{path}: format is {saved.get('format')!r}, this openmoon reads {FORMAT}; "
                             "install the version that wrote it, or train again.")  # fmt: skip
         encoder = build_encoder(EncoderConfig.model_validate(saved["encoder"]), folder)
-        encoder.load_state_dict(load_file(folder / "model.safetensors"))
+        try:
+            encoder.load_state_dict(load_file(folder / "model.safetensors"))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{folder}: the encoder is damaged ({reason}); save or train it again.") from error
         return encoder.eval()
 
 

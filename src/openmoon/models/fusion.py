@@ -1,8 +1,8 @@
 """The fusion transformer: tokens of both modalities attend to each other and are pooled to one vector.
 
 Reconstructed: the MOON papers pool the last hidden states of a multimodal LLM; the compact encoder does the same over
-the tokens of two small pretrained trunks. Residual branches start at zero and projections are orthogonal, so the
-untrained encoder is a random projection of its trunks and starts from their quality.
+the tokens of two small pretrained trunks. Residual branches start at zero and projections are orthogonal, so a new encoder is a
+projection of its trunks: a random one, until `principal.start_from_data` takes it from a catalogue.
 """
 
 from __future__ import annotations

@@ -15,11 +15,6 @@ class Tokens:
     values: Tensor
     mask: Tensor
 
-    @property
-    def present(self) -> Tensor:
-        """(B,) bool: rows that have the modality."""
-        return self.mask.any(1)
-
     def spread(self, rows: list[int], batch: int) -> Tokens:
         """Place row i at `rows[i]` (ascending) of a batch of `batch` rows; the others get no tokens."""
         if len(rows) == batch:

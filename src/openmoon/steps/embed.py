@@ -12,9 +12,8 @@ import polars as pl
 
 from openmoon.config import Recipe
 from openmoon.data.images import ImageRejected, read_file
-from openmoon.data.shop import Shop, load_shop
+from openmoon.data.shop import Shop, load_catalog
 from openmoon.data.text import item_texts
-from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
@@ -22,6 +21,7 @@ from openmoon.models.inputs import Input
 from openmoon.models.onnx_trunks import accelerate
 from openmoon.serving.vectors import Finished, VectorWriter, existing
 from openmoon.steps.console import bar, console
+from openmoon.steps.trained import latest_folder
 
 CHUNK = 512  # products whose picture files are in memory at once
 
@@ -35,17 +35,6 @@ class _Product:
     content_hash: str
 
 
-def latest_encoder(recipe: Recipe) -> Path:
-    """The folder of the last stage's encoder that was trained."""
-    for stage in ("posttrain", "pretrain"):
-        folder = recipe.workdir / stage / "encoder"
-        if folder.exists():
-            return folder
-    raise UserError(
-        f"{recipe.workdir}: no encoder has been trained here; run `openmoon pretrain` and `openmoon posttrain` first."
-    )
-
-
 def encoder_name(recipe: Recipe, encoder: ProductEncoder) -> str:
     """What the vectors table's `encoder` column says, such as `sample@3f2a…`: equal names mean comparable vectors."""
     return f"{recipe.name}@{encoder.fingerprint()}"
@@ -54,20 +43,23 @@ def encoder_name(recipe: Recipe, encoder: ProductEncoder) -> str:
 def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     """Write `<workdir>/vectors.parquet`. A product with an unreadable picture is embedded by its text, and one with nothing
     left is skipped; both are listed with the reason in embed_rejected.parquet."""
-    folder = encoder_folder or latest_encoder(recipe)
+    folder = encoder_folder or latest_folder(recipe)
     slow = ProductEncoder.from_pretrained(folder)
     encoder_id = encoder_name(recipe, slow)
     encoder = accelerate(slow, recipe.workdir / "onnx")
-    shop = load_shop(recipe.data)
+    shop = load_catalog(recipe.data)
     path = recipe.workdir / "vectors.parquet"
     writer = VectorWriter(path, encoder.dim, encoder_id)
     done = dict(existing(path, encoder_id).iter_rows())
     rejected: list[tuple[str, str]] = []
     current: list[tuple[str, str]] = []
+    not_decoded: list[str] = []  # products whose picture file is the one that an earlier run looked at
     with bar("Embedding", shop.catalog.height) as (progress, task), ThreadPoolExecutor(2) as pool:
         for chunk in _products(shop, recipe.embed.view, pool, rejected):
             current += [(p.product_id, p.content_hash) for p in chunk]
             todo = [p for p in chunk if done.get(p.product_id) != p.content_hash]
+            fresh = {p.product_id for p in todo}
+            not_decoded += [p.product_id for p in chunk if p.source.image is not None and p.product_id not in fresh]
             progress.advance(task, len(chunk) - len(todo))
             position = 0
             for vectors in _vectors(encoder, todo, recipe.embed.batch_size, rejected):
@@ -80,7 +72,8 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     finished = writer.finish(
         pl.DataFrame(current, schema={"product_id": pl.String, "content_hash": pl.String}, orient="row")
     )
-    _write_rejected(recipe.workdir / "embed_rejected.parquet", rejected)
+    problems = recipe.workdir / "embed_rejected.parquet"
+    _write_rejected(problems, [*_known_problems(problems, not_decoded), *rejected])
     unchanged = finished.rows - finished.added
     console.print(f"  {finished.added:,} products embedded, {unchanged:,} unchanged, {finished.dropped:,} gone")
     console.print(f"  wrote {path} ({finished.rows:,} vectors of {encoder.dim})")
@@ -124,6 +117,13 @@ def _vectors(
         rejected.append((products[number].product_id, reason))
 
     return encode_stream(encoder, (p.source for p in products), batch_size, on_unreadable=unreadable)
+
+
+def _known_problems(path: Path, products: list[str]) -> list[tuple[str, str]]:
+    """What an earlier run found about pictures that are not decoded again."""
+    if not path.exists():
+        return []
+    return pl.read_parquet(path).filter(pl.col("product_id").is_in(products)).rows()
 
 
 def _write_rejected(path: Path, rejected: list[tuple[str, str]]) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import polars as pl
 
 from openmoon.config import Recipe
+from openmoon.data.splits import normalise_query
 from openmoon.errors import UserError
 from openmoon.evaluation.encode import Encode
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.evaluation.retrieval import evaluate_retrieval
 from openmoon.io import write_text
 from openmoon.steps.console import console
-from openmoon.steps.systems import stage_system, untuned_system
+from openmoon.steps.systems import CachedEncode, scratch_folder, untuned_system
+from openmoon.steps.trained import load_trained
 from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
 
 STAGES = {"pretrain": "stage 1", "posttrain": "stage 2"}
@@ -23,15 +24,20 @@ STAGES = {"pretrain": "stage 1", "posttrain": "stage 2"}
 def evaluate(recipe: Recipe) -> RetrievalResult:
     """Evaluate the stages that were trained; write evaluation.json and evaluation.md to the workdir."""
     work = open_workspace(recipe)
-    with tempfile.TemporaryDirectory(prefix="tokens-", dir=recipe.workdir) as temporary:
-        systems = compared_systems(work, Path(temporary))
+    with scratch_folder(recipe.workdir) as temporary:
+        systems = compared_systems(work, temporary)
         result = evaluate_retrieval(
-            systems, test_queries(work), test_items(work), recipe=recipe.model_dump(mode="json"), split="test",
+            systems, held_out_queries(work), held_out_items(work), recipe=recipe.model_dump(mode="json"), split="test",
             data_hash=work.data_hash, seed=recipe.seed, max_queries=recipe.evaluate.max_queries, progress=console.is_terminal,
         )  # fmt: skip
     result.save(recipe.workdir / "evaluation.json")
     write_text(recipe.workdir / "evaluation.md", result.to_markdown())
     return result
+
+
+def can_evaluate(recipe: Recipe) -> bool:
+    """Whether the recipe names anything that holds queries."""
+    return recipe.data.events is not None or recipe.data.queries is not None
 
 
 def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
@@ -40,8 +46,9 @@ def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
     shared = cache_folder(work.recipe)
     systems: dict[str, Encode] = {"untuned": untuned_system(work, shared)}
     for stage, name in STAGES.items():
-        if (work.recipe.workdir / stage / "encoder").exists():
-            systems[name] = stage_system(work, stage, temporary if _tunes_trunks(work.recipe) else shared)
+        encoder = load_trained(work.recipe, stage, work.data_hash)
+        if encoder is not None:
+            systems[name] = CachedEncode(encoder, work.images, temporary if _tunes_trunks(work.recipe) else shared)
     return systems
 
 
@@ -50,7 +57,7 @@ def _tunes_trunks(recipe: Recipe) -> bool:
     return any(stage.train_image_trunk or stage.train_text_trunk for stage in stages)
 
 
-def test_items(work: Workspace) -> pl.DataFrame:
+def held_out_items(work: Workspace) -> pl.DataFrame:
     """The candidates: product_id, title, rich, image (path; null where unreadable)."""
     items = work.items
     if work.recipe.evaluate.pool == "test" and work.recipe.data.split.by == "product":
@@ -59,28 +66,20 @@ def test_items(work: Workspace) -> pl.DataFrame:
     return items.select("product_id", "title", "rich", image=pl.when(pl.col("image_key").is_not_null()).then(path))
 
 
-def test_queries(work: Workspace) -> pl.DataFrame:
+def held_out_queries(work: Workspace) -> pl.DataFrame:
     """Labelled test queries: query_text, query_image (path), product_id.
 
     They come from the recipe's `data.queries` where it names one, else from the behaviour of the test split. Labelled
     texts and pictures that were trained on are left out and counted.
     """
-    pairs = work.pairs
     if work.shop.queries is None:
-        found = pairs.filter(split="test")
+        found = work.pairs.filter(split="test")
     else:
         found = work.with_picture_keys(work.shop.queries)
         if work.recipe.data.split.by == "product":
             found = found.join(work.items.filter(split="test"), on="product_id", how="semi", maintain_order="left")
-        seen = pairs.filter(pl.col("split") != "test")
-        for column in ("query_text", "query_image_key"):
-            used = pl.col(column).is_in(seen[column].drop_nulls().unique().implode()).fill_null(False)
-            if trained_on := found.filter(used).height:
-                console.print(
-                    f"  test queries: {trained_on:,} of {found.height:,} lose their {column}: it was trained on"
-                )
-            found = found.with_columns(pl.when(~used).then(pl.col(column)))
-        found = found.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
+        if work.shop.events is not None:
+            found = _unseen(found, work.pairs.filter(pl.col("split") != "test"))
     if found.is_empty():
         raise UserError(
             "evaluation: the test split has no query→item pair; raise data.split.test or name data.queries."
@@ -88,3 +87,16 @@ def test_queries(work: Workspace) -> pl.DataFrame:
     path = pl.col("query_image").map_elements(lambda name: str(work.shop.image_path(name)), return_dtype=pl.String)
     picture = pl.when(pl.col("query_image_key").is_not_null()).then(path)
     return found.select("query_text", picture.alias("query_image"), "product_id")
+
+
+def _unseen(queries: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """Take away texts and photos that were trained on or validated with; queries of which nothing is left go."""
+    for column in ("query_text", "query_image_key"):
+        same = normalise_query(pl.col(column)) if column == "query_text" else pl.col(column)
+        used = same.is_in(seen.select(same).to_series().drop_nulls().unique().implode()).fill_null(False)
+        if trained_on := queries.filter(used).height:
+            console.print(
+                f"  test queries: {trained_on:,} of {queries.height:,} lose their {column}: it was trained on"
+            )
+        queries = queries.with_columns(pl.when(~used).then(pl.col(column)).alias(column))
+    return queries.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())

@@ -14,7 +14,8 @@ from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.steps.console import console
-from openmoon.steps.stage import prepare_featurizer, start_fusion, train_stage
+from openmoon.steps.stage import Inputs, prepare_featurizer, start_fusion, train_stage
+from openmoon.steps.trained import load_trained
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.featurize import Featurizer
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
@@ -29,7 +30,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     if config is None:
         raise UserError("posttrain: the recipe switches this stage off (posttrain: null); nothing to do.")
     work = open_workspace(recipe)
-    encoder = _start(recipe)
+    encoder = _start(work)
     mix = Mix([m.query for m in config.mix], [m.item for m in config.mix], [m.share for m in config.mix])
     train = pair_table(work.pairs.filter(split="train"))
     fits = mix.probabilities(train, work.parts).sum(1) > 0.5
@@ -37,9 +38,11 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         console.print(f"  pairs: {(~fits).sum():,} of {len(fits):,} fit no view of posttrain.mix and are left out")
         train = pair_table(work.pairs.filter(split="train").filter(pl.Series(fits)))
     val = work.pairs.filter(split="val")
-    featurize = prepare_featurizer(work, encoder, config, *_needed(work, [train, pair_table(val)]))
+    learnt = _inputs(work, [train], np.unique(train.item))
+    shown = _inputs(work, [train, pair_table(val)], np.arange(len(work.items)))
+    featurize = prepare_featurizer(work, encoder, config, shown, augmented=learnt.images)
     if recipe.pretrain is None:
-        start_fusion(featurize, *_needed(work, [train]))
+        start_fusion(featurize, learnt)
     return train_stage(
         "posttrain", work, featurize, config, len(train),
         lambda temperature: posttraining_objective(featurize, temperature, train, work.parts, work.spus, mix, encoder.dims),
@@ -55,15 +58,16 @@ def pair_table(pairs: pl.DataFrame) -> PairTable:
                      pairs["item"].to_numpy().astype(np.int64), query)  # fmt: skip
 
 
-def _start(recipe: Recipe) -> ProductEncoder:
+def _start(work: Workspace) -> ProductEncoder:
+    recipe = work.recipe
     torch.manual_seed(recipe.seed)
     if recipe.pretrain is None:
         return build_encoder(recipe.encoder)
-    folder = recipe.workdir / "pretrain" / "encoder"
-    if not folder.exists():
-        raise UserError(f"{folder}: stage 1 has not been trained; run `openmoon pretrain` with this recipe first, or start "
-                        "from the bare trunks with pretrain=null.")  # fmt: skip
-    return ProductEncoder.from_pretrained(folder)
+    encoder = load_trained(recipe, "pretrain", work.data_hash)
+    if encoder is None:
+        raise UserError(f"{recipe.workdir / 'pretrain'}: stage 1 has not been trained; run `openmoon pretrain` with this recipe "
+                        "first, or start from the bare trunks with pretrain=null.")  # fmt: skip
+    return encoder
 
 
 def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict[str, float]:
@@ -96,12 +100,12 @@ def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict
     return {"score": sum(scores) / len(scores), **metrics}
 
 
-def _needed(work: Workspace, tables: list[PairTable]) -> tuple[list[str], list[str]]:
-    """Picture keys and texts of the pairs and of all products."""
-    columns = [t.queries.images for t in tables]
-    images = [key for column in [work.parts.images, *columns] for key in column if key is not None]
-    columns = [*work.parts.texts.values(), *(t.queries.texts["text"] for t in tables)]
-    return images, [text for column in columns for text in column if text is not None]
+def _inputs(work: Workspace, tables: list[PairTable], rows: np.ndarray) -> Inputs:
+    """What the pairs and the products in `rows` show."""
+    columns = [work.parts.images[rows], *(t.queries.images for t in tables)]
+    images = [key for column in columns for key in column if key is not None]
+    columns = [*(column[rows] for column in work.parts.texts.values()), *(t.queries.texts["text"] for t in tables)]
+    return Inputs(images, [text for column in columns for text in column if text is not None])
 
 
 def _column(frame: pl.DataFrame, name: str) -> Column:

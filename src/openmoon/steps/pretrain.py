@@ -11,9 +11,11 @@ from openmoon.config import Recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import build_encoder
-from openmoon.steps.stage import prepare_featurizer, start_fusion, train_stage
+from openmoon.steps.stage import Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.pretrain import pretraining_objective
+
+MAX_VALIDATION = 2000  # products
 
 
 def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
@@ -25,17 +27,18 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     work = open_workspace(recipe)
     torch.manual_seed(recipe.seed)
     encoder = build_encoder(recipe.encoder)
-    train, val = work.rows("train"), _matched(work, work.rows("val"))
+    train, val = work.rows("train"), _matched(work, work.rows("val"))[:MAX_VALIDATION]
     if not len(val):
         raise UserError("data.split.val: no validation product has both text and picture; raise data.split.val.")
     parts = work.parts
     rows = train[parts.has("image")[train]]
-    featurize = prepare_featurizer(work, encoder, config, *_needed(work, np.concatenate([rows, val])))
-    start_fusion(featurize, *_needed(work, rows))
+    shown = _inputs(work, np.concatenate([rows, val]))
+    featurize = prepare_featurizer(work, encoder, config, shown, augmented=shown.images)
+    start_fusion(featurize, _inputs(work, rows))
 
     def validate() -> dict[str, float]:
         images, texts = featurize.vectors(parts, "image", val), featurize.vectors(parts, "title", val)
-        views = featurize(parts.show(["image"] * len(val), val), np.random.default_rng(recipe.seed)).numpy()
+        views = featurize.vectors(parts, "image", val, np.random.default_rng(recipe.seed))
         same = np.stack([np.arange(len(val))] * 2, 1)
         found = {
             "text_image": retrieval_metrics(texts, images, same),
@@ -57,7 +60,7 @@ def _matched(work: Workspace, rows: np.ndarray) -> np.ndarray:
     return rows[(work.parts.has("image") & work.parts.has("title"))[rows]]
 
 
-def _needed(work: Workspace, rows: np.ndarray) -> tuple[list[str], list[str]]:
-    """Picture keys and texts of `rows`."""
-    texts = [t for column in work.parts.texts.values() for t in column[rows] if t is not None]
-    return [key for key in work.parts.images[rows] if key is not None], texts
+def _inputs(work: Workspace, rows: np.ndarray) -> Inputs:
+    """What the products in `rows` show."""
+    texts = [text for column in work.parts.texts.values() for text in column[rows] if text is not None]
+    return Inputs([key for key in work.parts.images[rows] if key is not None], texts)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import polars as pl
 
 from openmoon.config import Recipe
-from openmoon.evaluation.examples import find_examples
+from openmoon.evaluation.examples import Example, find_examples
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.report.data import ReportData, read_metrics
 from openmoon.report.page import write_report
-from openmoon.steps.evaluate import compared_systems, test_items, test_queries
+from openmoon.steps.evaluate import can_evaluate, compared_systems, held_out_items, held_out_queries
+from openmoon.steps.systems import scratch_folder
 from openmoon.steps.workspace import Workspace, open_workspace
 
 
@@ -20,9 +20,11 @@ def report(recipe: Recipe) -> Path:
     """Write `<workdir>/report.html` from what the other steps left there; what is not there is said to be absent."""
     work = open_workspace(recipe)
     result = recipe.workdir / "evaluation.json"
-    with tempfile.TemporaryDirectory(prefix="tokens-", dir=recipe.workdir) as temporary:
-        systems = compared_systems(work, Path(temporary))
-        examples = find_examples(systems, test_queries(work), test_items(work), seed=recipe.seed)
+    examples: list[Example] = []
+    if can_evaluate(recipe):
+        with scratch_folder(recipe.workdir) as temporary:
+            systems = compared_systems(work, temporary)
+            examples = find_examples(systems, held_out_queries(work), held_out_items(work), seed=recipe.seed)
     path = recipe.workdir / "report.html"
     write_report(ReportData(
         name=recipe.name, recipe=recipe.model_dump(mode="json"), counts=_counts(work),

@@ -7,22 +7,26 @@ from openmoon.evaluation.results import RetrievalResult
 from openmoon.steps.check import check
 from openmoon.steps.console import console
 from openmoon.steps.embed import embed
-from openmoon.steps.evaluate import evaluate
+from openmoon.steps.evaluate import can_evaluate, evaluate
 from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
 from openmoon.steps.report import report
 
 
-def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult:
-    """Check, pretrain, posttrain, evaluate, embed, report; returns the evaluation."""
+def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
+    """Check, pretrain, posttrain, evaluate, embed, report; returns the evaluation, None where there are no queries."""
     _say("data check")
     console.print(check(recipe))
     for name, section, stage in (("pretrain", recipe.pretrain, pretrain), ("posttrain", recipe.posttrain, posttrain)):
         _say(name if section is not None else f"{name}: skipped, the recipe says {name}: null")
         if section is not None:
             stage(recipe, fresh)
-    _say("evaluate")
-    result = evaluate(recipe)
+    result = None
+    if can_evaluate(recipe):
+        _say("evaluate")
+        result = evaluate(recipe)
+    else:
+        _say("evaluate: skipped, the recipe names neither data.events nor data.queries")
     _say("embed")
     embed(recipe)
     _say("report")

@@ -7,12 +7,13 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.config import Recipe
-from openmoon.data.shop import load_shop
+from openmoon.data.shop import load_catalog
 from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.contact_sheet import write_contact_sheet
 from openmoon.serving.search import search
-from openmoon.steps.embed import encoder_name, latest_encoder
+from openmoon.steps.embed import encoder_name
+from openmoon.steps.trained import latest_folder
 
 
 def search_products(
@@ -26,10 +27,10 @@ def search_products(
     """rank, score, product_id, title, category, image of the `k` nearest products; `sheet` also draws them as a PNG."""
     if not text and image is None:
         raise UserError("search: nothing to search for; give --text, --image or both.")
-    encoder = ProductEncoder.from_pretrained(encoder_folder or latest_encoder(recipe))
+    encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
     vectors = encoder.encode([{"text": text, "image": image}])
     found = search(recipe.workdir / "vectors.parquet", vectors, k, encoder_name(recipe, encoder))
-    shop = load_shop(recipe.data)
+    shop = load_catalog(recipe.data)
     products = shop.catalog.select("product_id", "title", "category", "image")
     results = found.join(products, on="product_id", how="left", maintain_order="left")
     path = pl.col("image").map_elements(lambda name: str(shop.image_path(name)), return_dtype=pl.String)

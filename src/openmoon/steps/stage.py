@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+import yaml
 from torch import nn
 
 from openmoon.config import OptimConfig
-from openmoon.io import content_hash, write_json
+from openmoon.errors import UserError
+from openmoon.io import content_hash, write_json, write_text
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.principal import pooled_features, start_from_data
@@ -21,13 +24,24 @@ from openmoon.training.loop import Objective, Schedule, fit
 from openmoon.training.optim import build_optimizer
 from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText, TokenSource
 
+
+class Inputs(NamedTuple):
+    """Picture keys and texts that a stage shows to the trunks."""
+
+    images: list[str]
+    texts: list[str]
+
+
 PRINCIPAL_SAMPLE = 4000  # pictures, and texts, that the principal components are taken from
 
 
 def prepare_featurizer(
-    work: Workspace, encoder: ProductEncoder, config: OptimConfig, images: Sequence[str], texts: Sequence[str]
+    work: Workspace, encoder: ProductEncoder, config: OptimConfig, shown: Inputs, augmented: list[str]
 ) -> Featurizer:
-    """Token sources for `encoder` as the recipe asks: trained trunks live, frozen ones from the cache, filled here."""
+    """Token sources for `encoder` as the recipe asks: trained trunks live, frozen ones from the cache, filled here.
+
+    `shown` is all that training and validation look at, `augmented` the pictures of it that they also see augmented.
+    """
     encoder.requires_grad_(True)
     encoder.image.requires_grad_(config.train_image_trunk)
     encoder.text.requires_grad_(config.train_text_trunk)
@@ -41,16 +55,16 @@ def prepare_featurizer(
     text_source = (
         LiveText(encoder.text) if config.train_text_trunk else CachedText(encoder.text, cache_folder(work.recipe))
     )
-    image_source.prepare(images, tracked)
-    text_source.prepare(texts, tracked)
+    image_source.prepare(shown.images, tracked, augmented)
+    text_source.prepare(shown.texts, tracked)
     return Featurizer(encoder, image_source, text_source)
 
 
 @torch.inference_mode()
-def start_fusion(featurize: Featurizer, images: Sequence[str], texts: Sequence[str]) -> None:
+def start_fusion(featurize: Featurizer, train: Inputs) -> None:
     """Start a new encoder's fusion from principal components of (some of) the training pictures and texts."""
     found: list[torch.Tensor | None] = []
-    for source, keys in ((featurize.images, images), (featurize.texts, texts)):
+    for source, keys in ((featurize.images, train.images), (featurize.texts, train.texts)):
         chosen = sorted(set(keys))[:: max(1, len(set(keys)) // PRINCIPAL_SAMPLE)]
         chunks = [source(chosen[start : start + 256], None) for start in range(0, len(chosen), 256)]
         features = [pooled_features(tokens) for tokens in chunks if tokens is not None]
@@ -68,9 +82,12 @@ def train_stage(
     validate: Callable[[], dict[str, float]],
     fresh: bool,
 ) -> Path:
-    """Train, save the best encoder to `<workdir>/<name>/encoder` and a summary to `summary.json` beside it."""
+    """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
+    if examples < 2:
+        raise UserError(f"{name}: {examples} training examples, at least 2 are needed; check data.split and the views or "
+                        f"weights of {name}.")  # fmt: skip
     if fresh:
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     temperature = Temperature(config.temperature)
@@ -88,6 +105,7 @@ def train_stage(
             on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
         )  # fmt: skip
     encoder.save_pretrained(folder / "encoder")
+    write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     write_json(folder / "summary.json", {
         "stage": name, "examples": examples, "steps": result.step, "planned_steps": schedule.total,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,17 @@ from openmoon.models.tokens import Tokens, masked_mean
 from openmoon.steps.console import tracked
 from openmoon.steps.workspace import Workspace
 from openmoon.training.sources import CachedImages, CachedText
+
+
+@contextmanager
+def scratch_folder(workdir: Path) -> Iterator[Path]:
+    """A folder for tokens of tuned trunks, which nobody needs later; what a killed run left of it goes too."""
+    folder = workdir / "scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class CachedEncode:
@@ -35,7 +48,7 @@ class TrunkTokens:
 
     def __init__(self, encoder: ProductEncoder, images: ImageCache, folder: Path) -> None:
         self._pictures = images
-        self._images = CachedImages(encoder.image, images, folder, strength=0.0, views=0)
+        self._images = CachedImages(encoder.image, images, folder)
         self._texts = CachedText(encoder.text, folder)
 
     def of_images(self, paths: Sequence[str | None]) -> Tokens | None:
@@ -63,8 +76,3 @@ def untuned_system(work: Workspace, folder: Path) -> UntunedEncoder:
         encoder.image.dim,
         encoder.text.dim,
     )
-
-
-def stage_system(work: Workspace, stage: str, folder: Path) -> CachedEncode:
-    """The encoder that `stage` saved."""
-    return CachedEncode(ProductEncoder.from_pretrained(work.recipe.workdir / stage / "encoder"), work.images, folder)

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import yaml
 
 from openmoon.config import Recipe
 from openmoon.data.check import unreadable_rows
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs import behaviour_pairs
+from openmoon.data.schema import REJECTED
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import split_pairs
 from openmoon.data.text import item_texts
 from openmoon.data.views import Parts
 from openmoon.errors import UserError
-from openmoon.io import atomic_path, content_hash, write_text
+from openmoon.io import atomic_path, content_hash
 from openmoon.steps.console import bar, console
 
 
@@ -47,22 +47,29 @@ class Workspace:
     @cached_property
     def pairs(self) -> pl.DataFrame:
         """Query→item pairs from behaviour: query_text, query_image_key, product_id, count, split, item (row of `items`)."""
-        if self.shop.events is None:
-            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
-        actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
-        pairs = self.with_picture_keys(behaviour_pairs(self.shop.events, actions))
-        pairs, counts = split_pairs(pairs, self.items.select("product_id", "split"), self.recipe.data.split)
+        pairs, counts = split_pairs(self._behaviour, self.items.select("product_id", "split"), self.recipe.data.split)
         for what, count in counts.items():
             console.print(f"  pairs: {count:,} {what}")
         rows = self.items.select("product_id").with_row_index("item")
         return pairs.join(rows, on="product_id", how="left", maintain_order="left")
 
+    @cached_property
+    def _behaviour(self) -> pl.DataFrame:
+        """The pairs before they are split; `split` is the label that the log gives them."""
+        if self.shop.events is None:
+            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
+        actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
+        return self.with_picture_keys(behaviour_pairs(self.shop.events, actions))
+
     def with_picture_keys(self, queries: pl.DataFrame) -> pl.DataFrame:
-        """Add `query_image_key`, null where there is no readable picture; drop rows that then have no query left."""
+        """Add `query_image_key`, null where there is no readable picture; drop and count rows without a query left."""
         keys = _picture_keys(self.images, self.shop, queries["query_image"].drop_nulls().unique().to_list())
         keyed = queries.join(keys.rename({"image": "query_image", "image_key": "query_image_key"}), on="query_image",
                              how="left", maintain_order="left")  # fmt: skip
-        return keyed.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
+        kept = keyed.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
+        if lost := len(keyed) - len(kept):
+            console.print(f"  [yellow]{lost:,} query→item pairs dropped[/]: no text, and their photo cannot be read")
+        return kept
 
     def rows(self, split: str) -> np.ndarray:
         """Rows of `items` that belong to `split`."""
@@ -70,20 +77,24 @@ class Workspace:
 
     @cached_property
     def data_hash(self) -> str:
-        """Identity of what is learnt from: products, their pictures, behaviour."""
-        settings = self.recipe.data.split.model_dump_json()
-        pictures = self.items["image_key"].str.join("").item()
-        return content_hash(self.shop.fingerprint, pictures, settings)[:16]
+        """Identity of what is learnt from, 16 hex digits: texts, pictures and split of the products, and behaviour.
+
+        The pairs are taken before they are split: that follows from the rest, and stage 1 needs no pair at all.
+        """
+        learnt = [self.items.select("product_id", "spu_id", "title", "rich", "image_key", "split")]
+        if self.shop.events is not None:
+            learnt.append(self._behaviour.select("query_text", "query_image_key", "product_id", "split"))
+        split = self.recipe.data.split.model_dump_json()
+        return content_hash(split, *(table.write_ndjson() for table in learnt))[:16]
 
 
 def open_workspace(recipe: Recipe) -> Workspace:
-    """Read the tables, decode the pictures, split the products; write recipe.yaml and rejected.parquet to the workdir."""
+    """Read the tables, decode the pictures, split the products; write rejected.parquet to the workdir."""
     shop = load_shop(recipe.data)
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     unreadable = _decode(shop, images)
     items = _items(shop, images, recipe)
-    write_text(recipe.workdir / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-    rejected = pl.concat([shop.rejected, unreadable_rows(shop, unreadable)])
+    rejected = pl.concat([shop.rejected, _bare_rows(shop, items), unreadable_rows(shop, unreadable)])
     with atomic_path(recipe.workdir / "rejected.parquet") as temporary:
         rejected.write_parquet(temporary)
     if len(rejected):
@@ -97,9 +108,7 @@ def cache_folder(recipe: Recipe) -> Path:
 
 
 def _decode(shop: Shop, images: ImageCache) -> dict[Path, str]:
-    frames = [(shop.catalog, "image"), (shop.events, "query_image"), (shop.queries, "query_image")]
-    names = pl.concat([frame[column] for frame, column in frames if frame is not None])
-    paths = shop.image_paths(names)
+    paths = [shop.image_path(name) for name in shop.picture_names()]
     with bar("Decoding pictures", len(paths)) as (progress, task):
         return images.fill(paths, progress=lambda n: progress.advance(task, n))
 
@@ -115,6 +124,16 @@ def _items(shop: Shop, images: ImageCache, recipe: Recipe) -> pl.DataFrame:
     items = items.with_columns(pl.col("title_clean").alias("title"))
     items = items.select("product_id", "spu_id", "title", "rich", "image", "image_key", "category", "split")
     return items.filter(pl.col("rich").is_not_null() | pl.col("image_key").is_not_null())
+
+
+def _bare_rows(shop: Shop, items: pl.DataFrame) -> pl.DataFrame:
+    """Rejected rows for the products that are not among `items`."""
+    bare = shop.catalog.join(items, on="product_id", how="anti", maintain_order="left")
+    return bare.select(
+        pl.lit("catalog").alias("table"), pl.lit(None, pl.Int64).alias("row"), "product_id",
+        pl.lit("neither a text nor a readable picture").alias("reason"),
+        pl.struct(pl.all()).struct.json_encode().alias("record"),
+    ).match_to_schema(REJECTED)  # fmt: skip
 
 
 def _picture_keys(images: ImageCache, shop: Shop, names: list[str]) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ FORMAT = 1
 
 def save_checkpoint(path: Path, run: str, state: dict[str, Any]) -> None:
     """Write `state` for the run identified by `run` (hash of recipe and data)."""
+    whole = io.BytesIO()  # torch's own writer does not raise OSError when the disk is full
+    torch.save({"format": FORMAT, "run": run, "state": state}, whole)
     with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, "run": run, "state": state}, temporary)
+        temporary.write_bytes(whole.getbuffer())
 
 
 def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:

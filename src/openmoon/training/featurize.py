@@ -37,13 +37,17 @@ class Featurizer:
         return self.encoder(self.images(views.images, rng), self.texts(views.texts, rng))
 
     @torch.inference_mode()
-    def vectors(self, parts: Parts, view: str, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(N, dim) float32 of `rows` of `parts` under `view`, without augmentation."""
+    def vectors(
+        self, parts: Parts, view: str, rows: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """(N, dim) float32 of `rows` of `parts` under `view`; pictures are augmented when `rng` is given."""
         return np.concatenate(
-            [np.empty((0, self.encoder.dim), np.float32), *self._batches(parts, view, np.asarray(rows))]
+            [np.empty((0, self.encoder.dim), np.float32), *self._batches(parts, view, np.asarray(rows), rng)]
         )
 
-    def _batches(self, parts: Parts, view: str, rows: np.ndarray) -> Iterator[np.ndarray]:
+    def _batches(
+        self, parts: Parts, view: str, rows: np.ndarray, rng: np.random.Generator | None
+    ) -> Iterator[np.ndarray]:
         for start in range(0, len(rows), BATCH):
             chunk = rows[start : start + BATCH]
-            yield self(parts.show([view] * len(chunk), chunk)).float().cpu().numpy()
+            yield self(parts.show([view] * len(chunk), chunk), rng).float().cpu().numpy()

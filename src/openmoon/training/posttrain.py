@@ -58,17 +58,19 @@ def posttraining_objective(
     dims: Sequence[int],
 ) -> Objective:
     """InfoNCE of a batch of pairs, each shown under views drawn from `mix`; negatives are the other items of the batch,
-    save those of the same SPU or of the same query."""
+    save those of the same SPU or of the same query, and those whose query or item looks the same under the views drawn."""
     chances = mix.probabilities(pairs, items).cumsum(1)
     if (chances[:, -1] < 0.5).any():
         raise ValueError("some pairs fit no combination of the mix; drop them before training")
 
     def step(batch: np.ndarray, rng: np.random.Generator) -> StepOutput:
         kind = np.minimum((rng.random(len(batch))[:, None] > chances[batch]).sum(1), len(mix.share) - 1)
-        queries = featurize(pairs.queries.show([mix.query[k] for k in kind], batch), rng)
         chosen = pairs.item[batch]
-        answers = featurize(items.show([mix.item[k] for k in kind], chosen), rng)
-        ignore = same_identity(torch.from_numpy(spus[chosen]), torch.from_numpy(pairs.query[batch]))
+        asked = pairs.queries.show([mix.query[k] for k in kind], batch)
+        shown = items.show([mix.item[k] for k in kind], chosen)
+        queries, answers = featurize(asked, rng), featurize(shown, rng)
+        identities = (spus[chosen], pairs.query[batch], asked.identity(), shown.identity())
+        ignore = same_identity(*(torch.from_numpy(ids) for ids in identities))
         loss = partial(info_nce, temperature=temperature(), ignore=ignore.to(queries.device))
         return StepOutput({"info_nce": matryoshka(loss, queries, answers, dims)}, answers)
 

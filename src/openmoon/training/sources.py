@@ -1,8 +1,8 @@
-"""Where trunk tokens come from while training: frozen trunks are run once and read from disk, trained ones are run live.
+"""Where trunk tokens come from while training: frozen trunks run once and are read from disk, trained ones run live.
 
-All four sources share one form: `prepare(keys)` before training, then `source(keys, rng)` → `Tokens` of the batch, None
-for a key where the modality is missing. Pictures are named by content hash, texts by themselves. With `rng` pictures are
-augmented; without, they are plain (validation).
+All four sources share one form: `prepare(keys)` before training, naming the pictures that will also be shown `augmented`,
+then `source(keys, rng)` → `Tokens` of the batch, None for a key where the modality is missing. Pictures are named by content
+hash, texts by themselves. With `rng` pictures are augmented; without, they are plain (validation).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 class TokenSource(Protocol):
     """Keys of a batch → tokens; None when no row has the modality."""
 
-    def prepare(self, keys: Sequence[str], progress: Progress) -> None: ...
+    def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None: ...
 
     def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None: ...
 
@@ -44,7 +44,7 @@ class LiveText:
         self.trunk = trunk
         self._ids: dict[str, list[int]] = {}
 
-    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+    def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:
         new = [key for key in dict.fromkeys(keys) if key not in self._ids]
         if new:
             self._ids.update(zip(new, self.trunk.tokenize(new), strict=True))
@@ -61,7 +61,7 @@ class CachedText:
         self.store = RaggedStore(folder / f"text-{_signature(trunk, trunk.max_tokens)}", (trunk.dim,), np.float16)
 
     @torch.inference_mode()
-    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+    def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:
         texts = {content_hash(text): text for text in keys}
         todo = sorted(self.store.missing(list(texts)), key=lambda k: len(texts[k]))
         for start in progress(range(0, len(todo), CHUNK), "texts through the frozen trunk", len(todo)):
@@ -82,7 +82,7 @@ class LiveImages:
         self.crop = crop
         self.strength = strength
 
-    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
+    def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:
         """Nothing to do: the pixels are in the cache."""
 
     def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
@@ -96,47 +96,61 @@ class LiveImages:
 
 
 class CachedImages:
-    """Tokens of the frozen image trunk, float16 on disk: the plain picture and `views` augmented ones."""
+    """Tokens of the frozen image trunk, float16 on disk: plain pictures, and `views` augmented ones where asked for."""
 
-    def __init__(self, trunk: ImageTrunk, cache: ImageCache, folder: Path, strength: float, views: int) -> None:
+    def __init__(
+        self, trunk: ImageTrunk, cache: ImageCache, folder: Path, strength: float = 0.0, views: int = 0
+    ) -> None:
         self.trunk = trunk
         self.cache = cache
         self.strength = strength
         self.views = views if strength else 0
-        signature = _signature(trunk, cache.size, trunk.grid, strength)
-        self.store = RaggedStore(folder / f"images-{signature}", (trunk.dim,), np.float16)
+        name = f"images-{_signature(trunk, cache.size, trunk.grid)}"
+        self.plain = RaggedStore(folder / name, (trunk.dim,), np.float16)
+        self.augmented = RaggedStore(folder / f"{name}-augmented-{strength:g}", (trunk.dim,), np.float16)
+
+    def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:
+        todo = self.plain.missing(keys)
+        views = {
+            view: self.augmented.missing([_view_key(key, view) for key in augmented]) for view in range(self.views)
+        }
+        forward = self._forward(len(todo) + sum(map(len, views.values())))
+        self._fill(self.plain, todo, "pictures through the frozen trunk", forward, None, progress)
+        for view, missing in views.items():
+            what = f"augmented pictures through the frozen trunk, {view + 1} of {self.views}"
+            self._fill(self.augmented, missing, what, forward, view, progress)
 
     @torch.inference_mode()
-    def prepare(self, keys: Sequence[str], progress: Progress) -> None:
-        forward = self._forward(len(self.store.missing(keys)))
-        for view in range(self.views + 1):
-            named = {_view_key(key, view): key for key in keys}
-            todo = self.store.missing(list(named))
-            what = f"pictures through the frozen trunk ({'augmented' if view else 'plain'})"
-            for start in progress(range(0, len(todo), CHUNK), what, len(todo)):
-                chunk = todo[start : start + CHUNK]
-                pixels = self.cache.pixels([named[k] for k in chunk])
+    def _fill(
+        self, store: RaggedStore, names: list[str], what: str, forward: Callable[[Tensor], Tensor], view: int | None,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        for start in progress(range(0, len(names), CHUNK), what, len(names)):
+            chunk = names[start : start + CHUNK]
+            pixels = self.cache.pixels([name.partition(".")[0] for name in chunk])
+            if view is None:
+                images = plain_view(pixels, self.cache.size)
+            else:
                 rng = np.random.default_rng([view, *content_hash(*chunk).encode()])
-                images = (
-                    random_view(pixels, self.cache.size, self.strength, rng)
-                    if view
-                    else plain_view(pixels, self.cache.size)
-                )
-                self.store.append(chunk, list(forward(images).cpu().numpy()))
+                images = random_view(pixels, self.cache.size, self.strength, rng)
+            store.append(chunk, list(forward(images).cpu().numpy()))
 
     def _forward(self, pictures: int) -> Callable[[Tensor], Tensor]:
         """The trunk, through ONNX Runtime where that repays its export: on a CPU and for many pictures."""
         device = self.trunk.mean.device
         if device.type == "cpu" and pictures >= WORTH_EXPORTING:
-            return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx")
+            return onnx_image_trunk(self.trunk, self.cache.size, self.plain.folder / "trunk.onnx")
         return lambda images: self.trunk(images.to(device))
 
     def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
-        def stored(unique: list[str]) -> Tokens:
-            views = rng.integers(0, self.views + 1, len(unique)) if rng else np.zeros(len(unique), int)
-            return _stored(self.store, [_view_key(key, view) for key, view in zip(unique, views, strict=True)])
+        if rng is None or not self.views:
+            return _batch(keys, lambda unique: _stored(self.plain, unique))
 
-        return _batch(keys, stored)
+        def drawn(unique: list[str]) -> Tokens:
+            views = rng.integers(0, self.views, len(unique))
+            return _stored(self.augmented, [_view_key(key, view) for key, view in zip(unique, views, strict=True)])
+
+        return _batch(keys, drawn)
 
 
 def _batch(keys: Sequence[str | None], compute: Callable[[list[str]], Tokens]) -> Tokens | None:
@@ -162,7 +176,7 @@ def _stored(store: RaggedStore, keys: Sequence[str]) -> Tokens:
 
 
 def _view_key(key: str, view: int) -> str:
-    return f"{key}.{view}" if view else key
+    return f"{key}.{view}"
 
 
 def _signature(trunk: torch.nn.Module, *settings: float) -> str:

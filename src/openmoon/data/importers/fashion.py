@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.data.csv_file import ROW, read_csv
-from openmoon.data.importers.output import ImportReport, existing, require_apart, write_tables
+from openmoon.data.importers.output import ImportReport, existing, require_apart, require_columns, write_tables
 from openmoon.data.schema import CATALOG, REJECTED
-from openmoon.data.tables import normalise, rejected_lines
+from openmoon.data.tables import normalise, read_parquet, rejected_lines
 from openmoon.errors import UserError
 
 ATTRIBUTES = ["gender", "masterCategory", "subCategory", "baseColour", "season", "year", "usage"]
@@ -29,19 +29,23 @@ def import_fashion(source: Path, out: Path) -> ImportReport:
     torn = pl.DataFrame(schema=REJECTED)
     tidy, styles = source / "catalog.parquet", _styles(source)
     if tidy.is_file():
-        folder, frame = source, pl.read_parquet(tidy).with_row_index(ROW)
+        folder, frame = source, read_parquet(tidy).with_row_index(ROW)
+        require_columns(frame, tidy, "product_id", "image")
         columns = {"category": "articleType"}
     elif styles is not None:
         folder, columns = styles.parent, THEIRS
         frame, mended, torn = _read_styles(styles)
+        require_columns(frame, styles, *THEIRS.values(), *ATTRIBUTES)
         frame = frame.with_columns(image=pl.format("images/{}.jpg", pl.col("id").str.strip_chars()))
         if mended:
             notes.append(f"{mended} titles hold commas that styles.csv does not quote; they were joined again")
     else:
-        raise UserError(f"{source}: found neither styles.csv nor catalog.parquet; expected the unpacked Kaggle "
-                        "download 'Fashion Product Images' with styles.csv and images/.")
+        raise UserError(
+            f"{source}: found neither styles.csv nor catalog.parquet; expected the unpacked Kaggle "
+            "download 'Fashion Product Images' with styles.csv and images/."
+        )
     frame = frame.with_columns(existing(folder, frame["image"]))
-    catalog, rejected = normalise(frame, CATALOG, columns, ATTRIBUTES, source=str(styles or tidy))
+    catalog, rejected = normalise(frame, CATALOG, columns, ATTRIBUTES, source=str(tidy if tidy.is_file() else styles))
     if absent := catalog["image"].null_count():
         notes.append(f"{absent:,} products have no photo in {folder / 'images'}; they keep their title")
     return write_tables(out, {"catalog": catalog}, [rejected, torn], notes)

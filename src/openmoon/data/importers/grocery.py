@@ -14,9 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.data.csv_file import ROW, read_csv
-from openmoon.data.importers.output import ImportReport, existing, require_apart, write_tables
+from openmoon.data.importers.output import ImportReport, existing, require_apart, require_columns, write_tables
 from openmoon.data.schema import CATALOG, EVENTS, SPLITS
-from openmoon.data.tables import normalise
+from openmoon.data.tables import normalise, read_parquet
 from openmoon.errors import UserError
 
 CLASSES = {
@@ -42,11 +42,15 @@ def import_grocery(source: Path, out: Path) -> ImportReport:
     if (folder / "classes.csv").is_file():
         products, photos = _products(folder), _listed_photos(folder)
     elif (source / "catalog.parquet").is_file() and (source / "queries.parquet").is_file():
-        products = pl.read_parquet(source / "catalog.parquet")
-        photos = pl.read_parquet(source / "queries.parquet")
+        products = read_parquet(source / "catalog.parquet")
+        photos = read_parquet(source / "queries.parquet")
+        require_columns(products, source / "catalog.parquet", "product_id", "image", "department")
+        require_columns(photos, source / "queries.parquet", "query_image", "product_id", "split")
     else:
-        raise UserError(f"{source}: found no dataset/classes.csv; expected a clone of the repository "
-                        "marcusklasson/GroceryStoreDataset.")
+        raise UserError(
+            f"{source}: found no dataset/classes.csv; expected a clone of the repository "
+            "marcusklasson/GroceryStoreDataset."
+        )
     catalog, bad_products = normalise(
         products.with_columns(existing(folder, products["image"])),
         CATALOG, attributes=["department"], source=f"{folder}: classes",
@@ -61,8 +65,7 @@ def import_grocery(source: Path, out: Path) -> ImportReport:
 
 def _products(folder: Path) -> pl.DataFrame:
     frame, broken = read_csv(folder / "classes.csv")
-    if absent := [name for name in CLASSES if name not in frame.columns]:
-        raise UserError(f"{folder / 'classes.csv'}: no column {absent[0]!r}; expected {', '.join(CLASSES)}.")
+    require_columns(frame, folder / "classes.csv", *CLASSES)
     if not broken.is_empty():
         raise UserError(f"{folder / 'classes.csv'}: record {broken[ROW][0]} is damaged ({broken['reason'][0]}).")
     frame = frame.rename(CLASSES)

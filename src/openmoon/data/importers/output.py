@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from openmoon.data.csv_file import ROW
 from openmoon.data.schema import REJECTED
-from openmoon.errors import UserError
+from openmoon.errors import UserError, nearest
 from openmoon.io import atomic_path
 
 
@@ -33,6 +35,17 @@ def require_apart(source: Path, out: Path) -> None:
         raise UserError(f"{out}: is the folder that is imported; choose another one for the tables.")
 
 
+def require_columns(frame: pl.DataFrame, source: Path, *names: str) -> None:
+    """Raise `UserError` for the first of `names` that the file `source` does not have."""
+    there = [name for name in frame.columns if name != ROW]
+    for name in names:
+        if name not in there:
+            raise UserError(
+                f"{source}: no column {name!r}.{nearest(name, there)} Found {', '.join(there) or 'none'}; "
+                "bring the file as it was downloaded."
+            )
+
+
 def write_tables(
     out: Path, tables: dict[str, pl.DataFrame], rejected: list[pl.DataFrame], notes: list[str]
 ) -> ImportReport:
@@ -47,5 +60,5 @@ def write_tables(
 def existing(folder: Path, names: pl.Series) -> pl.Series:
     """Full paths of the files `names` below `folder`; null for those that are not there."""
     folder = folder.resolve()
-    paths = [None if name is None else folder / name for name in names]
-    return pl.Series(names.name, [str(p) if p is not None and p.is_file() else None for p in paths], pl.String)
+    paths = [None if name is None else str(folder / name) for name in names]
+    return pl.Series(names.name, [path if path and os.path.isfile(path) else None for path in paths], pl.String)

@@ -1,0 +1,43 @@
+"""What `embed` says about its input stays true when it is called again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from PIL import Image
+
+from openmoon.config import EncoderConfig, Recipe
+from openmoon.models.encoder import ProductEncoder
+from openmoon.steps.embed import embed
+from openmoon.steps.search import search_products
+
+
+def problems(recipe: Recipe) -> list[tuple[str, str]]:
+    return pl.read_parquet(recipe.workdir / "embed_rejected.parquet").sort("product_id").rows()
+
+
+def test_embed_and_search_need_the_catalogue_alone_and_keep_reporting_undecodable_pictures(
+    tmp_path: Path, tiny_encoder: ProductEncoder, tiny_config: EncoderConfig
+) -> None:
+    for name in ("broken", "repaired", "gone"):
+        (tmp_path / f"{name}.jpg").write_text("I am no picture")
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "good.jpg")
+    names = ["absent", "broken", "gone", "good", "repaired"]
+    catalog = pl.DataFrame({"product_id": names, "title": "red boot", "image": [f"{name}.jpg" for name in names]})
+    catalog.write_parquet(tmp_path / "catalog.parquet")
+    recipe = Recipe.model_validate({
+        "name": "tiny", "workdir": tmp_path / "run", "encoder": tiny_config.model_dump(),
+        "data": {"root": tmp_path, "events": "never-read.parquet"},
+    })  # fmt: skip
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    assert embed(recipe, tmp_path / "encoder").rows == 5
+    first = problems(recipe)
+    assert [product for product, _ in first] == ["absent", "broken", "gone", "repaired"]
+    assert embed(recipe, tmp_path / "encoder").added == 0
+    assert problems(recipe) == first
+    Image.new("RGB", (40, 40), "blue").save(tmp_path / "repaired.jpg")
+    catalog.filter(pl.col("product_id") != "gone").write_parquet(tmp_path / "catalog.parquet")
+    embed(recipe, tmp_path / "encoder")
+    assert problems(recipe) == first[:2]
+    assert len(search_products(recipe, "red", None, 3, encoder_folder=tmp_path / "encoder")) == 3

@@ -1,0 +1,45 @@
+"""An encoder is only used with the data and the recipe that it was trained with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from openmoon import ProductEncoder
+from openmoon.config import EncoderConfig, Recipe
+from openmoon.errors import UserError
+from openmoon.steps.trained import latest_folder, load_trained, trained_folder
+
+
+def recipe(workdir: Path, encoder: EncoderConfig, **changes: object) -> Recipe:
+    return Recipe.model_validate({"name": "r", "workdir": workdir, "encoder": encoder.model_dump(), **changes})
+
+
+def trained(workdir: Path, stage: str, encoder: ProductEncoder) -> None:
+    encoder.save_pretrained(workdir / stage / "encoder")
+    (workdir / stage / "summary.json").write_text(json.dumps({"data_hash": "abc"}))
+
+
+def test_stages_that_did_not_finish_or_are_off_do_not_count(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    plain = recipe(tmp_path, tiny_encoder.config)
+    with pytest.raises(UserError, match="no encoder has been trained here"):
+        latest_folder(plain)
+    trained(tmp_path, "pretrain", tiny_encoder)
+    tiny_encoder.save_pretrained(tmp_path / "posttrain" / "encoder")
+    assert trained_folder(plain, "posttrain") is None, "it has no summary: it was killed while saving"
+    assert latest_folder(plain) == tmp_path / "pretrain" / "encoder"
+    trained(tmp_path, "posttrain", tiny_encoder)
+    assert latest_folder(plain) == tmp_path / "posttrain" / "encoder"
+    assert latest_folder(recipe(tmp_path, tiny_encoder.config, posttrain=None)) == tmp_path / "pretrain" / "encoder"
+
+
+def test_other_data_and_another_architecture_are_refused(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    trained(tmp_path, "pretrain", tiny_encoder)
+    assert load_trained(recipe(tmp_path, tiny_encoder.config), "pretrain", "abc") is not None
+    with pytest.raises(UserError, match=r"was trained on other data or another split \(hash abc, now xyz\)"):
+        load_trained(recipe(tmp_path, tiny_encoder.config), "pretrain", "xyz")
+    deeper = tiny_encoder.config.model_copy(update={"dims": [8]})
+    with pytest.raises(UserError, match=r"encoder\.dims is \[4, 8\], the recipe says \[8\]"):
+        load_trained(recipe(tmp_path, deeper), "pretrain", "abc")

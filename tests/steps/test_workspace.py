@@ -1,0 +1,97 @@
+"""What the steps start from: nothing is lost without a reason, and its identity follows what is learnt from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from openmoon.config import Recipe
+from openmoon.data.check import check_shop
+from openmoon.data.image_cache import ImageCache
+from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
+
+PRODUCTS = 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Thirty products; p0 has a title that cleans to nothing, and each of the three tables names a picture that is not
+    there."""
+    rng = np.random.default_rng(0)
+    for number in range(1, PRODUCTS):
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    names = [f"p{number}" for number in range(PRODUCTS)]
+    pl.DataFrame({
+        "product_id": names, "title": [" . ", *(f"boot {name}" for name in names[1:])], "size": ["m"] * PRODUCTS,
+        "label": ["shoe"] * PRODUCTS, "image": ["absent.png", *(f"{number}.png" for number in range(1, PRODUCTS))],
+    }).write_parquet(tmp_path / "catalog.parquet")  # fmt: skip
+    events = pl.DataFrame({
+        "user_id": "u", "timestamp": "2024-01-01", "action": "click", "product_id": names,
+        "query_text": [f"query {name}" for name in names], "query_image": None,
+    }, schema_overrides={"query_image": pl.String})  # fmt: skip
+    photo_only = events.tail(1).with_columns(query_text=pl.lit(None, pl.String), query_image=pl.lit("no-photo.png"))
+    pl.concat([events, photo_only]).write_parquet(tmp_path / "events.parquet")
+    pl.DataFrame({
+        "creative_id": ["c"], "product_id": ["p1"], "image": ["no-creative.png"], "impressions": [2], "clicks": [1],
+    }).write_parquet(tmp_path / "creatives.parquet")  # fmt: skip
+    return tmp_path
+
+
+def recipe(folder: Path, **data: object) -> Recipe:
+    return Recipe.model_validate({
+        "name": "tiny", "workdir": folder / "run", "encoder": {"image": {"size": 32}},
+        "data": {"root": folder, "events": "events.parquet", "creatives": "creatives.parquet",
+                 "split": {"val": 0.2, "test": 0.2}} | data,
+    })  # fmt: skip
+
+
+def opened(folder: Path, **data: object) -> Workspace:
+    return open_workspace(recipe(folder, **data))
+
+
+def test_rejected_holds_all_that_check_found_and_the_products_of_which_nothing_is_left(folder: Path) -> None:
+    settings = recipe(folder)
+    check_shop(settings.data, ImageCache(cache_folder(settings), 32), settings.workdir)
+    checked = pl.read_parquet(settings.workdir / "rejected.parquet")
+    work = open_workspace(settings)
+    rejected = pl.read_parquet(settings.workdir / "rejected.parquet")
+    assert checked.join(rejected, on=["table", "reason", "record"], how="anti", nulls_equal=True).is_empty()
+    assert len(checked.filter(table="images")) == 3
+    dropped = rejected.filter(table="catalog")
+    assert dropped.select("product_id", "reason").rows() == [("p0", "neither a text nor a readable picture")]
+    assert '"image":"absent.png"' in dropped["record"][0]
+    assert "p0" not in work.items["product_id"]
+
+
+def test_queries_of_which_nothing_is_left_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work = opened(folder)
+    capsys.readouterr()
+    assert work.pairs["query_text"].null_count() == 0
+    assert "1 query→item pairs dropped" in capsys.readouterr().err
+
+
+def test_the_data_hash_is_that_of_what_is_learnt_from(folder: Path) -> None:
+    first = opened(folder).data_hash
+    assert len(first) == 16
+    assert int(first, 16) >= 0
+    events = pl.read_parquet(folder / "events.parquet")
+    events.with_columns(session_id=pl.lit("s")).write_parquet(folder / "events.parquet")
+    assert opened(folder).data_hash == first, "a column that nothing is learnt from"
+    changes: list[dict[str, object]] = [
+        {"columns": {"catalog": {"title": "label"}}}, {"attributes": ["size"]}, {"events": None},
+        {"split": {"val": 0.2, "test": 0.2, "seed": 1}},
+    ]  # fmt: skip
+    hashes = [opened(folder, **change).data_hash for change in changes]
+    events.with_columns(query_text=pl.col("query_text") + "s").write_parquet(folder / "events.parquet")
+    hashes.append(opened(folder).data_hash)
+    assert len({first, *hashes}) == len(changes) + 2
+
+
+def test_events_without_any_query_have_a_data_hash(folder: Path) -> None:
+    events = pl.read_parquet(folder / "events.parquet")
+    events.with_columns(query_text=pl.lit(None, pl.String)).head(20).write_parquet(folder / "events.parquet")
+    assert len(opened(folder).data_hash) == 16

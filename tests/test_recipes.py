@@ -1,0 +1,56 @@
+"""Every shipped recipe is valid, and mistakes in recipes are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openmoon.config import load_recipe
+from openmoon.errors import UserError
+
+RECIPES = sorted((Path(__file__).parent.parent / "recipes").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_load(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert recipe.workdir == Path("runs") / path.stem
+
+
+def test_there_are_recipes() -> None:
+    assert {"sample", "fashion", "grocery"} <= {path.stem for path in RECIPES}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.attributes=[", "is not a YAML value"),
+        ("posttrain.mix=[]", "posttrain.mix: List should have at least 1 item"),
+        ("seed=-1", "seed: Input should be greater than or equal to 0"),
+        ("encoder.dims=[0, 64]", "encoder.dims.0: Input should be greater"),
+        ("pretrain={image_text: 0, self_supervision: 0}", "nothing to learn; use pretrain: null"),
+        ("posttrain.mix=[{query: text, item: picture, share: 1}]", "posttrain.mix.0.item: Input should be"),
+        ("encoder.image.sice=3", "unknown key 'encoder.image.sice'. Did you mean 'size'?"),
+    ],
+)
+def test_mistakes_are_named(override: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_recipe(RECIPES[0], [override])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_environment_variables_with_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("name: own\nworkdir: ${PLACE:-here}/run\n# ${NOT_READ}\n")
+    assert load_recipe(path).workdir == Path("here/run")
+    monkeypatch.setenv("PLACE", "there")
+    assert load_recipe(path).workdir == Path("there/run")
+    path.write_text("name: own\nworkdir: ${MISSING_VARIABLE}\n")
+    with pytest.raises(UserError, match="the environment variable MISSING_VARIABLE is not set"):
+        load_recipe(path)
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(UserError, match="not valid YAML in UTF-8"):
+        load_recipe(path)
