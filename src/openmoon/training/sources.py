@@ -96,7 +96,10 @@ class LiveImages:
 
 
 class CachedImages:
-    """Tokens of the frozen image trunk, float16 on disk: plain pictures, and `views` augmented ones where asked for."""
+    """Tokens of the frozen image trunk, float16 on disk: plain pictures, and `views` augmented ones where asked for.
+
+    Training draws among the plain picture and its augmented views: what is searched later is plain.
+    """
 
     def __init__(
         self, trunk: ImageTrunk, cache: ImageCache, folder: Path, strength: float = 0.0, views: int = 0
@@ -106,49 +109,45 @@ class CachedImages:
         self.strength = strength
         self.views = views if strength else 0
         name = f"images-{_signature(trunk, cache.size, trunk.grid)}"
-        self.plain = RaggedStore(folder / name, (trunk.dim,), np.float16)
-        self.augmented = RaggedStore(folder / f"{name}-augmented-{strength:g}", (trunk.dim,), np.float16)
+        self.store = RaggedStore(folder / name, (trunk.dim,), np.float16)
 
     def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:
-        todo = self.plain.missing(keys)
-        views = {
-            view: self.augmented.missing([_view_key(key, view) for key in augmented]) for view in range(self.views)
-        }
-        forward = self._forward(len(todo) + sum(map(len, views.values())))
-        self._fill(self.plain, todo, "pictures through the frozen trunk", forward, None, progress)
-        for view, missing in views.items():
-            what = f"augmented pictures through the frozen trunk, {view + 1} of {self.views}"
-            self._fill(self.augmented, missing, what, forward, view, progress)
+        todo = [self.store.missing(keys)]
+        todo += [self.store.missing([self._name(key, view) for key in augmented]) for view in range(1, self.views + 1)]
+        forward = self._forward(sum(map(len, todo)))
+        for view, names in enumerate(todo):
+            kind = f"augmented {view} of {self.views}" if view else "plain"
+            self._fill(names, view, f"pictures through the frozen trunk ({kind})", forward, progress)
 
     @torch.inference_mode()
     def _fill(
-        self, store: RaggedStore, names: list[str], what: str, forward: Callable[[Tensor], Tensor], view: int | None,
-        progress: Progress,
-    ) -> None:  # fmt: skip
+        self, names: list[str], view: int, what: str, forward: Callable[[Tensor], Tensor], progress: Progress
+    ) -> None:
         for start in progress(range(0, len(names), CHUNK), what, len(names)):
             chunk = names[start : start + CHUNK]
             pixels = self.cache.pixels([name.partition(".")[0] for name in chunk])
-            if view is None:
-                images = plain_view(pixels, self.cache.size)
-            else:
+            if view:
                 rng = np.random.default_rng([view, *content_hash(*chunk).encode()])
                 images = random_view(pixels, self.cache.size, self.strength, rng)
-            store.append(chunk, list(forward(images).cpu().numpy()))
+            else:
+                images = plain_view(pixels, self.cache.size)
+            self.store.append(chunk, list(forward(images).cpu().numpy()))
 
     def _forward(self, pictures: int) -> Callable[[Tensor], Tensor]:
         """The trunk, through ONNX Runtime where that repays its export: on a CPU and for many pictures."""
         device = self.trunk.mean.device
         if device.type == "cpu" and pictures >= WORTH_EXPORTING:
-            return onnx_image_trunk(self.trunk, self.cache.size, self.plain.folder / "trunk.onnx")
+            return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx")
         return lambda images: self.trunk(images.to(device))
 
-    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
-        if rng is None or not self.views:
-            return _batch(keys, lambda unique: _stored(self.plain, unique))
+    def _name(self, key: str, view: int) -> str:
+        """What the store calls a picture (view 0) or one of its augmented views (1, 2 …)."""
+        return f"{key}.{self.strength:g}.{view}" if view else key
 
+    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
         def drawn(unique: list[str]) -> Tokens:
-            views = rng.integers(0, self.views, len(unique))
-            return _stored(self.augmented, [_view_key(key, view) for key, view in zip(unique, views, strict=True)])
+            views = rng.integers(0, self.views + 1, len(unique)) if rng else np.zeros(len(unique), int)
+            return _stored(self.store, [self._name(key, view) for key, view in zip(unique, views, strict=True)])
 
         return _batch(keys, drawn)
 
@@ -173,10 +172,6 @@ def _stored(store: RaggedStore, keys: Sequence[str]) -> Tokens:
     rows = np.where(mask, starts[:, None] + offsets, starts[:, None])
     values = torch.from_numpy(np.asarray(store.rows[rows])).float()
     return Tokens(values, torch.from_numpy(mask))
-
-
-def _view_key(key: str, view: int) -> str:
-    return f"{key}.{view}"
 
 
 def _signature(trunk: torch.nn.Module, *settings: float) -> str:
