@@ -70,7 +70,8 @@ def accelerate(encoder: ProductEncoder, folder: Path, threads: int | None = None
     Vectors agree to about 1e-5. The result cannot be trained or saved. `threads` defaults to the cores of this process.
     """
     threads = threads or torch.get_num_threads()
-    image, text = folder / f"image-{encoder.fingerprint()}.onnx", folder / f"text-{encoder.fingerprint()}.onnx"
+    weights = encoder.fingerprint()  # reads every weight: once
+    image, text = folder / f"image-{weights}.onnx", folder / f"text-{weights}.onnx"
     fast_image = onnx_image_trunk(encoder.image, encoder.image_size, image, threads)
     if not text.exists():
         example = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
