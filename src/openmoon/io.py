@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from polars.exceptions import ComputeError
 
 from openmoon.errors import UserError
+
+STALE = 86_400  # seconds after which a temporary file was left by a killed write
 
 
 @contextmanager
@@ -28,6 +32,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         yield temporary
         _replace(temporary, path)
     except (OSError, ComputeError) as error:  # polars reports a failed write as ComputeError
@@ -37,6 +42,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         _remove(temporary)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writes of `path` left behind; younger ones may belong to a process that still writes."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with suppress(FileNotFoundError):  # another process may sweep too
+            if left.suffix in (".tmp", ".old") and time.time() - left.stat().st_mtime > STALE:
+                _remove(left)
 
 
 def _replace(temporary: Path, path: Path) -> None:

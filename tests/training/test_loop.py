@@ -59,8 +59,8 @@ def run(
     def tau() -> Tensor:
         return torch.tensor(0.05)
 
-    schedule = Schedule(examples, 8, 4, None, 0.1, 0, 3, patience)
-    progress = fit("posttrain", module, optimizer, tau, objective, validate, schedule, clip=1.0, average=average, seed=5,
+    schedule = Schedule("posttrain", examples, 8, 4, None, 0.1, 0, 3, patience)
+    progress = fit(module, optimizer, tau, objective, validate, schedule, clip=1.0, average=average, seed=5,
                    folder=folder, run="run", on_step=on_step)  # fmt: skip
     return progress, model
 

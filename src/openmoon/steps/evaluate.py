@@ -77,7 +77,9 @@ def held_out_queries(work: Workspace) -> pl.DataFrame:
     else:
         found = work.with_picture_keys(work.shop.queries)
         if work.recipe.data.split.by == "product":
+            labelled = found.height
             found = found.join(work.items.filter(split="test"), on="product_id", how="semi", maintain_order="left")
+            console.print(f"  test queries: {found.height:,} of {labelled:,} labelled ones look for a test product")
         if work.shop.events is not None:
             found = _unseen(found, work.pairs.filter(pl.col("split") != "test"))
     if found.is_empty():

@@ -11,7 +11,6 @@ import yaml
 from torch import nn
 
 from openmoon.config import OptimConfig
-from openmoon.errors import UserError
 from openmoon.io import content_hash, write_json, write_text
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder
@@ -85,22 +84,19 @@ def train_stage(
     """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
-    if examples < 2:
-        raise UserError(f"{name}: {examples} training examples, at least 2 are needed; check data.split and the views or "
-                        f"weights of {name}.")  # fmt: skip
     if fresh:
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     temperature = Temperature(config.temperature)
     trunks: list[nn.Module] = [trunk for trunk, trained in ((encoder.image, config.train_image_trunk),
                                                              (encoder.text, config.train_text_trunk)) if trained]  # fmt: skip
     optimizer = build_optimizer(encoder.fusion, temperature, trunks, config.lr, config.trunk_lr, config.weight_decay)
-    schedule = Schedule(examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
+    schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
                         config.validate_every, config.checkpoint_every, config.patience)  # fmt: skip
     run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.data_hash, encoder.fingerprint())
     module = nn.ModuleDict({"encoder": encoder, "temperature": temperature})
     with bar(f"Training {name}", schedule.total) as (progress, task):
         result = fit(
-            name, module, optimizer, temperature, make_objective(temperature), validate, schedule,
+            module, optimizer, temperature, make_objective(temperature), validate, schedule,
             clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run,
             on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
         )  # fmt: skip

@@ -38,8 +38,9 @@ Objective = Callable[[np.ndarray, np.random.Generator], StepOutput]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Lengths, in steps unless named otherwise."""
+    """A stage and its lengths, in steps unless named otherwise. Raises `UserError` for fewer than 2 examples."""
 
+    stage: str
     examples: int
     batch_size: int
     epochs: int
@@ -48,6 +49,13 @@ class Schedule:
     validate_every: int  # 0: once an epoch
     checkpoint_every: int
     patience: int  # validations without improvement
+
+    def __post_init__(self) -> None:
+        if self.examples < 2:
+            raise UserError(
+                f"{self.stage}: {self.examples} training examples, at least 2 are needed; check data.split and the views or "
+                f"weights of {self.stage}."
+            )
 
     @property
     def batch(self) -> int:
@@ -78,7 +86,6 @@ class Progress:
 
 
 def fit(
-    stage: str,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     temperature: Callable[[], Tensor],
@@ -99,23 +106,19 @@ def fit(
     `validate()` returns metrics of the validation split, of which `score` decides. Logs to `folder/metrics.jsonl`, keeps
     `folder/checkpoint.pt`; when that exists the run goes on from there. `run` identifies recipe and data.
     """
-    if schedule.examples < 2:
-        raise UserError(
-            f"{stage}: {schedule.examples} training examples; at least 2 are needed. Check the split and the filters."
-        )
     path = folder / "checkpoint.pt"
     progress = Progress()
     if (state := load_checkpoint(path, run)) is not None:
         module.load_state_dict(state["weights"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress(**state["progress"])
-    log = MetricsLog(folder, stage, progress.step)
+    log = MetricsLog(folder, schedule.stage, progress.step)
     if progress.step == 0:
         _validate(module, validate, progress, schedule, log)
     started = time.perf_counter() - progress.seconds
     while progress.step < schedule.total and not progress.stopped:
         before = time.perf_counter()
-        values = _step(module, optimizer, objective, schedule, progress.step, clip, seed, stage)
+        values = _step(module, optimizer, objective, schedule, progress.step, clip, seed)
         progress.step += 1
         _update_average(progress, module, average)
         values |= {
@@ -142,9 +145,9 @@ def fit(
 
 def _step(
     module: nn.Module, optimizer: torch.optim.Optimizer, objective: Objective, schedule: Schedule, step: int,
-    clip: float, seed: int, stage: str,
+    clip: float, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    epoch, place = divmod(step, schedule.epoch)
+    stage, (epoch, place) = schedule.stage, divmod(step, schedule.epoch)
     order = np.random.default_rng([seed, 1, epoch]).permutation(schedule.examples)
     torch.manual_seed(seed * 1_000_003 + step)
     factor = rate(step, schedule.total, max(1, round(schedule.warmup * schedule.total)))

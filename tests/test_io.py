@@ -1,0 +1,35 @@
+"""Files that are whole or absent, and what killed writes leave."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from openmoon.io import STALE, atomic_path, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+
+    def breaks() -> None:
+        with atomic_path(tmp_path / "a.txt") as out:
+            out.write_text("half")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        breaks()
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_leftovers_of_killed_writes_are_swept_and_live_ones_kept(tmp_path: Path) -> None:
+    dead, folder, live, other = (tmp_path / name for name in (".a.b.1.tmp", ".a.b.2.old", ".a.b.3.tmp", ".ab.4.tmp"))
+    folder.mkdir()
+    for file in (dead, folder / "x", live, other):
+        file.write_text("half")
+    long_ago = time.time() - STALE - 60
+    for path in (dead, folder, other):
+        os.utime(path, (long_ago, long_ago))
+    write_text(tmp_path / "a.b", "whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"a.b", live.name, other.name}
