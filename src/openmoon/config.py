@@ -103,8 +103,8 @@ class OptimConfig(Section):
     weight_decay: float = Field(0.05, ge=0)
     warmup: Fraction = 0.1
     clip: float = Field(1.0, gt=0)
-    train_image_trunk: bool = False
-    train_text_trunk: bool = False
+    train_image_trunk: bool | int = Field(False, ge=0)  # true: all of it; a number: its last blocks only
+    train_text_trunk: bool | int = Field(False, ge=0)
     temperature: float = Field(0.05, gt=0)
     average: float = Field(
         0.99, ge=0, lt=1
@@ -155,6 +155,15 @@ class PosttrainConfig(OptimConfig):
 
     actions: list[Literal["click", "cart", "purchase"]] = ["click", "cart", "purchase"]
     mix: list[PairMix] = Field(MOON_MIX, min_length=1)
+    blend: Fraction = 0.0  # share of the picture queries that are blended with another one; needs train_image_trunk
+
+    @model_validator(mode="after")
+    def _blends_need_pixels(self) -> PosttrainConfig:
+        if self.blend and not self.train_image_trunk:
+            raise ValueError(
+                "blend mixes pixels, which a frozen image trunk does not see; set train_image_trunk: true or blend: 0"
+            )
+        return self
 
 
 class EvaluateConfig(Section):

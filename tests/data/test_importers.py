@@ -146,9 +146,11 @@ def test_picture_names_that_are_no_files_are_missing_photos(tmp_path: Path) -> N
     assert existing(tmp_path, names).to_list() == [None, None, None]
 
 
-@pytest.mark.skipif("OPENMOON_DATA" not in os.environ, reason="OPENMOON_DATA names no folder with the real data sets")
+@pytest.mark.skipif(
+    "OPENMOON_DOWNLOADS" not in os.environ, reason="OPENMOON_DOWNLOADS names no folder with the public downloads"
+)
 def test_real_downloads(tmp_path: Path) -> None:
-    root = Path(os.environ["OPENMOON_DATA"])
+    root = Path(os.environ["OPENMOON_DOWNLOADS"])
     assert import_fashion(root / "fashion", tmp_path / "fashion").rejected == 0
     report = import_grocery(root / "grocery", tmp_path / "grocery")
     assert report.tables["catalog"] == 81

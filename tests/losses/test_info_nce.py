@@ -80,3 +80,29 @@ def test_temperature_has_a_floor_and_learns() -> None:
     assert temperature.log_value.grad is not None
     assert temperature.log_value.grad.abs() > 0
     assert Temperature(1e-5)().item() == pytest.approx(FLOOR)
+
+
+def test_soft_targets_are_shares_of_plain_losses() -> None:
+    """Row i wants item i by `share[i]`, item `partner[i]` by the rest; the mask spares both."""
+    partner, share = [2, 1, 0, 4, 3], [0.3, 1.0, 0.6, 0.9, 0.5]
+    ignore = same_identity(torch.tensor([0, 1, 0, 2, 2]))
+    results = []
+    for ours in (True, False):
+        queries, items = batch(5)
+        if ours:
+            targets = torch.diag(torch.tensor(share, dtype=torch.float64))
+            for i, j in enumerate(partner):
+                targets[i, j] += 1 - share[i]
+            value = info_nce(queries, items, 0.1, ignore, targets=targets)
+        else:
+            value = queries.new_zeros(())
+            for i, j in enumerate(partner):
+                seen = [k for k in range(5) if k in (i, j) or not ignore[i, k]]
+                total = sum(torch.exp(queries[i] @ items[k] / 0.1) for k in seen)
+                for k, part in ((i, share[i]), (j, 1 - share[i])):
+                    value = value - part * torch.log(torch.exp(queries[i] @ items[k] / 0.1) / total) / 5
+        results.append([value, *torch.autograd.grad(value, [queries, items])])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
+    with pytest.raises(ValueError, match="no symmetric form"):
+        info_nce(*batch(5), 0.1, symmetric=True, targets=torch.eye(5))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from openmoon.config import MOON_MIX
+from openmoon.data.blend import Blend
 from openmoon.data.views import Parts, Views
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
@@ -97,6 +98,31 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
         assert text in (None, pairs().queries.texts["text"][row])
         assert image in (None, pairs().queries.images[row])
         assert text or image
+
+
+def test_blended_queries_find_the_items_of_both_pictures() -> None:
+    featurize, n = Recorder(), 12
+    photos = PairTable(Parts({"text": column(*[None] * n)}, column(*[f"photo {k}" for k in range(n)])),
+                       np.arange(n), np.arange(n))  # fmt: skip
+    only = Mix(["image"], ["rich+image"], [1.0])
+    spus = np.arange(N) // 2
+    step = posttraining_objective(featurize, tau, photos, items(), spus, only, [4, 8], blend=0.7)  # type: ignore[arg-type]
+    rows = np.array([0, 3, 4, 5, 7, 8, 9])
+    output = step(rows, np.random.default_rng(1))
+    queries, answers = Recorder()(featurize.asked[0]), Recorder()(featurize.asked[1])
+    row_of = {f"photo {k}": i for i, k in enumerate(rows)}
+    targets = torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    same = torch.from_numpy(spus[rows][:, None] == spus[rows][None])
+    ignore = same.clone()
+    for i, image in enumerate(featurize.asked[0].images):
+        first, second, share = image if isinstance(image, Blend) else (image, image, 1.0)
+        assert row_of[str(first)] == i
+        targets[i, i] += share
+        targets[i, row_of[str(second)]] += 1 - share
+        ignore[i] |= same[row_of[str(second)]]
+    assert 0 < ((targets > 0).sum(1) == 2).sum() < len(rows)
+    expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore, targets=targets), queries, answers, [4, 8])
+    torch.testing.assert_close(output.losses["info_nce"], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_drawn_views_follow_the_shares() -> None:

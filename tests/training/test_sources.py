@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from openmoon import ProductEncoder
+from openmoon.data.blend import Blend
 from openmoon.data.image_cache import ImageCache
 from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText
 
@@ -95,3 +96,16 @@ def test_another_trunk_has_other_tokens(tiny_encoder: ProductEncoder, tmp_path: 
 
 def test_nothing_of_a_modality_is_none(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
     assert CachedText(tiny_encoder.text, tmp_path)([None, None], None) is None
+
+
+def test_blends_are_made_of_the_pictures_they_name(
+    tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]]
+) -> None:
+    images, keys = cache
+    live = LiveImages(tiny_encoder.image, images, 32, strength=0.0)
+    ends = [Blend(keys[0], keys[1], 1.0), Blend(keys[0], keys[1], 0.0), Blend(keys[0], keys[1], 0.5), keys[2]]
+    blended, plain = live(ends, np.random.default_rng(0)), live(keys[:3], np.random.default_rng(0))
+    assert blended is not None
+    assert plain is not None
+    torch.testing.assert_close(blended.values[[0, 1, 3]], plain.values)
+    assert all((blended.values[2] - plain.values[row]).abs().max() > 1e-3 for row in (0, 1))

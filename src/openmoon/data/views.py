@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from openmoon.data.blend import Blend
+
 Column = npt.NDArray[np.object_]  # of str | None
 
 
@@ -16,7 +18,7 @@ class Views:
     """Texts and picture keys of a batch, row by row; None where the view has no such part."""
 
     texts: Sequence[str | None]
-    images: Sequence[str | None]
+    images: Sequence[str | Blend | None]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -27,10 +29,20 @@ class Views:
 
     def identity(self) -> npt.NDArray[np.int64]:
         """(B,) int64, equal for rows that show the same text and the same picture."""
-        code: dict[tuple[str | None, str | None], int] = {}
+        code: dict[tuple[str | None, str | Blend | None], int] = {}
         return np.array(
             [code.setdefault(row, len(code)) for row in zip(self.texts, self.images, strict=True)], np.int64
         )
+
+    def blended(self, partner: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> Views:
+        """The same rows, pictures with a share below 1 blended with those of the rows in `partner`, both (B,)."""
+        images = list(self.images)
+        for row in np.flatnonzero(share < 1).tolist():
+            first, second = self.images[row], self.images[partner[row]]
+            if not isinstance(first, str) or not isinstance(second, str):
+                raise ValueError(f"row {row}: only plain pictures are blended, not {first!r} with {second!r}")
+            images[row] = Blend(first, second, float(share[row]))
+        return Views(self.texts, images)
 
     def by_composition(self) -> list[npt.NDArray[np.int64]]:
         """Rows that show a text only, a picture only, both: one array for each that occurs."""
@@ -58,7 +70,7 @@ class Parts:
     def show(self, views: Sequence[str], rows: npt.NDArray[np.int64]) -> Views:
         """Row `rows[i]` under `views[i]`; a part that the row lacks is left out."""
         texts: list[str | None] = []
-        images: list[str | None] = []
+        images: list[str | Blend | None] = []
         for view, row in zip(views, rows, strict=True):
             text, _, image = view.rpartition("+") if "+" in view else (view, "", view)
             texts.append(self.texts[text][row] if text in self.texts else None)

@@ -40,12 +40,13 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     val = work.pairs.filter(split="val")
     learnt = _inputs(work, [train], np.unique(train.item))
     shown = _inputs(work, [train, pair_table(val)], np.arange(len(work.items)))
-    featurize = prepare_featurizer(work, encoder, config, shown, augmented=learnt.images)
+    featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
     if recipe.pretrain is None:
         start_fusion(featurize, learnt)
     return train_stage(
         "posttrain", work, featurize, config, len(train),
-        lambda temperature: posttraining_objective(featurize, temperature, train, work.parts, work.spus, mix, encoder.dims),
+        lambda temperature: posttraining_objective(
+            featurize, temperature, train, work.parts, work.spus, mix, encoder.dims, config.blend),
         lambda: _validate(work, featurize, val), fresh,
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     parts = work.parts
     rows = train[parts.has("image")[train]]
     shown = _inputs(work, np.concatenate([rows, val]))
-    featurize = prepare_featurizer(work, encoder, config, shown, augmented=shown.images)
+    featurize = prepare_featurizer("pretrain", work, encoder, config, shown, augmented=shown.images)
     start_fusion(featurize, _inputs(work, rows))
 
     def validate() -> dict[str, float]:

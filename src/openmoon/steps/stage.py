@@ -15,6 +15,7 @@ from openmoon.io import content_hash, write_json, write_text
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.principal import pooled_features, start_from_data
+from openmoon.models.unfreeze import unfreeze
 from openmoon.runtime import machine, versions
 from openmoon.steps.console import bar, console, tracked
 from openmoon.steps.workspace import Workspace, cache_folder
@@ -35,15 +36,15 @@ PRINCIPAL_SAMPLE = 4000  # pictures, and texts, that the principal components ar
 
 
 def prepare_featurizer(
-    work: Workspace, encoder: ProductEncoder, config: OptimConfig, shown: Inputs, augmented: list[str]
+    name: str, work: Workspace, encoder: ProductEncoder, config: OptimConfig, shown: Inputs, augmented: list[str]
 ) -> Featurizer:
-    """Token sources for `encoder` as the recipe asks: trained trunks live, frozen ones from the cache, filled here.
+    """Token sources for `encoder` as the recipe asks for stage `name`: trained trunks live, frozen ones from the cache.
 
     `shown` is all that training and validation look at, `augmented` the pictures of it that they also see augmented.
     """
     encoder.requires_grad_(True)
-    encoder.image.requires_grad_(config.train_image_trunk)
-    encoder.text.requires_grad_(config.train_text_trunk)
+    unfreeze(encoder.image, config.train_image_trunk, f"{name}.train_image_trunk")
+    unfreeze(encoder.text, config.train_text_trunk, f"{name}.train_text_trunk")
     image_source: TokenSource
     if config.train_image_trunk:
         image_source = LiveImages(encoder.image, work.images, config.crop or encoder.image_size, config.augment)

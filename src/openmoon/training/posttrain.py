@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openmoon.data.blend import draw_partners
 from openmoon.data.views import Parts
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.training.featurize import Featurizer
@@ -56,9 +57,11 @@ def posttraining_objective(
     spus: np.ndarray,
     mix: Mix,
     dims: Sequence[int],
+    blend: float = 0.0,
 ) -> Objective:
     """InfoNCE of a batch of pairs, each shown under views drawn from `mix`; negatives are the other items of the batch,
-    save those of the same SPU or of the same query, and those whose query or item looks the same under the views drawn."""
+    save those of the same SPU or of the same query, and those whose query or item looks the same under the views drawn.
+    A share `blend` of the queries that are pictures alone is blended with another, and looks for the items of both."""
     chances = mix.probabilities(pairs, items).cumsum(1)
     if (chances[:, -1] < 0.5).any():
         raise ValueError("some pairs fit no combination of the mix; drop them before training")
@@ -68,10 +71,23 @@ def posttraining_objective(
         chosen = pairs.item[batch]
         asked = pairs.queries.show([mix.query[k] for k in kind], batch)
         shown = items.show([mix.item[k] for k in kind], chosen)
-        queries, answers = featurize(asked, rng), featurize(shown, rng)
         identities = (spus[chosen], pairs.query[batch], asked.identity(), shown.identity())
         ignore = same_identity(*(torch.from_numpy(ids) for ids in identities))
-        loss = partial(info_nce, temperature=temperature(), ignore=ignore.to(queries.device))
+        targets = None
+        if blend:
+            pictures = np.flatnonzero([mix.query[k] == "image" for k in kind])
+            partner, share = draw_partners(pictures, blend, len(batch), rng)
+            asked = asked.blended(partner, share)
+            ignore, targets = ignore | ignore[partner], _targets(partner, share)
+        queries, answers = featurize(asked, rng), featurize(shown, rng)
+        loss = partial(info_nce, temperature=temperature(), ignore=ignore.to(queries.device),
+                       targets=None if targets is None else targets.to(queries.device))  # fmt: skip
         return StepOutput({"info_nce": matryoshka(loss, queries, answers, dims)}, answers)
 
     return step
+
+
+def _targets(partner: np.ndarray, share: np.ndarray) -> Tensor:
+    """(B, B): row i finds its own item with `share[i]` and that of `partner[i]` with the rest."""
+    own = torch.from_numpy(share).float()
+    return torch.diag(own).scatter_add(1, torch.from_numpy(partner)[:, None], (1 - own)[:, None])

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openmoon.data.augment import plain_view, random_view
+from openmoon.data.blend import Blend, blend_pictures
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash
@@ -27,6 +28,7 @@ from openmoon.models.tokens import Tokens
 CHUNK = 64  # inputs per forward pass when a frozen trunk fills its cache
 WORTH_EXPORTING = 500  # pictures; the export takes about as long as 400 of them in torch
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
+Key = TypeVar("Key", bound=str | Blend)
 
 
 class TokenSource(Protocol):
@@ -34,7 +36,7 @@ class TokenSource(Protocol):
 
     def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None: ...
 
-    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None: ...
+    def __call__(self, keys: Sequence[Any | None], rng: np.random.Generator | None) -> Tokens | None: ...
 
 
 class LiveText:
@@ -74,7 +76,7 @@ class CachedText:
 
 
 class LiveImages:
-    """Pictures through the image trunk, with gradient. A picture that occurs twice in a batch is computed once."""
+    """Pictures and blends of two through the image trunk, with gradient. What occurs twice in a batch is computed once."""
 
     def __init__(self, trunk: ImageTrunk, cache: ImageCache, crop: int, strength: float) -> None:
         self.trunk = trunk
@@ -85,12 +87,18 @@ class LiveImages:
     def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:
         """Nothing to do: the pixels are in the cache."""
 
-    def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
+    def __call__(self, keys: Sequence[str | Blend | None], rng: np.random.Generator | None) -> Tokens | None:
         return _batch(keys, lambda unique: self._tokens(unique, rng))
 
-    def _tokens(self, keys: list[str], rng: np.random.Generator | None) -> Tokens:
-        pixels = self.cache.pixels(keys)
+    def _tokens(self, keys: Sequence[str | Blend], rng: np.random.Generator | None) -> Tokens:
+        pairs = [key if isinstance(key, Blend) else Blend(key, key, 1.0) for key in keys]
+        names = dict.fromkeys(name for pair in pairs for name in (pair.first, pair.second))
+        place = {name: row for row, name in enumerate(names)}
+        pixels = self.cache.pixels(list(place))
         view = random_view(pixels, self.crop, self.strength, rng) if rng else plain_view(pixels, self.cache.size)
+        if rng and any(isinstance(key, Blend) for key in keys):
+            first, second = [place[pair.first] for pair in pairs], [place[pair.second] for pair in pairs]
+            view = blend_pictures(view[first], view[second], np.array([pair.share for pair in pairs]), rng)
         values = self.trunk(view.to(self.trunk.mean.device))
         return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))
 
@@ -152,7 +160,7 @@ class CachedImages:
         return _batch(keys, drawn)
 
 
-def _batch(keys: Sequence[str | None], compute: Callable[[list[str]], Tokens]) -> Tokens | None:
+def _batch(keys: Sequence[Key | None], compute: Callable[[list[Key]], Tokens]) -> Tokens | None:
     """Tokens of the distinct keys, laid out over the rows of the batch; rows without a key get none."""
     unique = list(dict.fromkeys(key for key in keys if key is not None))
     if not unique:
