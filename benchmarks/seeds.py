@@ -1,6 +1,6 @@
 """A recipe over several seeds: mean ± standard deviation of every direction and system.
 
-    python benchmarks/seeds.py recipes/sample.yaml --seeds 0 1 2
+    python benchmarks/seeds.py recipes/sample.yaml --seeds 0 1 2 --expected recipes/expected/sample.json
 
 The seed decides weights, batches and augmentation; data, split and cached tokens are shared. Runs resume; results go to
 `<workdir>-seed<N>` and the table to `<workdir>-seeds.json` and `.md`.
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from openmoon.config import load_recipe
+from openmoon.evaluation.expected import Expected
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import write_json, write_text
 from openmoon.steps.evaluate import evaluate
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--expected", type=Path, help="also write mean ± tolerance here, for benchmarks/expected.py")
     args = parser.parse_args()
     base = load_recipe(args.recipe, args.overrides)
     results = [run(args.recipe, args.overrides, base.workdir, cache_folder(base), seed) for seed in args.seeds]
@@ -43,6 +45,8 @@ def main() -> None:
     text = markdown(table, results[0].systems)
     write_text(stem.with_suffix(".md"), text)
     print(text)
+    if args.expected:
+        Expected.of(results).save(args.expected)
 
 
 def run(path: Path, overrides: list[str], workdir: Path, cache: Path, seed: int) -> RetrievalResult:
