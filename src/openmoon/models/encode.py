@@ -1,7 +1,8 @@
 """Inputs → vectors as a stream: pictures are decoded ahead by threads, texts are bucketed by length, memory is bounded.
 
 The stream works in windows of `WINDOW` batches: a window is tokenised, sorted by length, computed batch by batch and given
-back in the order it came. While a batch is in the trunks, the next pictures are being decoded (Pillow releases the GIL).
+back in the order it came. While a batch is in the trunks, the pictures of the next one, even if of the next window, are
+being decoded (Pillow releases the GIL).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,33 +40,62 @@ def encode_stream(
     An unreadable picture raises `UserError`; with `on_unreadable` it is reported there and counts as missing, and an
     input with nothing else gets a vector of NaN.
     """
-    done = 0
-    remaining = iter(inputs)
     with ThreadPoolExecutor(workers) as pool:
-        while window := list(islice(remaining, WINDOW * batch_size)):
-            yield from _encode_window(encoder, window, done, batch_size, pool, on_unreadable)
-            done += len(window)
+        for batch in _one_ahead(_batches(encoder, iter(inputs), batch_size, pool)):
+            window = batch.window
+            pictures = [
+                _result(decoding, window.first + row, window.inputs[row], on_unreadable)
+                for decoding, row in zip(batch.decoding, batch.rows, strict=True)
+            ]
+            window.vectors[batch.rows] = encode_batch(encoder, [window.ids[row] for row in batch.rows], pictures)
+            if batch.last:
+                for start in range(0, len(window.vectors), batch_size):
+                    yield window.vectors[start : start + batch_size]
 
 
-def _encode_window(
-    encoder: ProductEncoder, window: list[Input], first: int, batch_size: int, pool: ThreadPoolExecutor,
-    on_unreadable: Unreadable | None,
-) -> Iterator[np.ndarray]:  # fmt: skip
-    texts = [i.text for i in window if i.text is not None]
-    tokenised = iter(encoder.text.tokenize(texts) if texts else [])
-    ids = [next(tokenised) if i.text is not None else [] for i in window]
-    order = np.argsort([len(tokens) for tokens in ids], kind="stable")
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    vectors = np.empty((len(window), encoder.dim), np.float32)
-    ahead = _decode(pool, window, batches[0], encoder.image_size)
-    for number, rows in enumerate(batches):
-        decoding = ahead
-        if number + 1 < len(batches):
-            ahead = _decode(pool, window, batches[number + 1], encoder.image_size)
-        pictures = [_result(f, first + row, window[row], on_unreadable) for f, row in zip(decoding, rows, strict=True)]
-        vectors[rows] = encode_batch(encoder, [ids[row] for row in rows], pictures)
-    for start in range(0, len(window), batch_size):
-        yield vectors[start : start + batch_size]
+class _Window(NamedTuple):
+    """Inputs that are sorted together: the number of the first, token ids of each, and the place for their vectors."""
+
+    first: int
+    inputs: list[Input]
+    ids: list[list[int]]
+    vectors: np.ndarray
+
+
+class _Batch(NamedTuple):
+    """Rows of a window that go through the trunks together, their pictures being decoded; `last` of its window."""
+
+    window: _Window
+    rows: np.ndarray
+    decoding: list[Future[np.ndarray] | None]
+    last: bool
+
+
+def _batches(
+    encoder: ProductEncoder, inputs: Iterator[Input], batch_size: int, pool: ThreadPoolExecutor
+) -> Iterator[_Batch]:
+    first = 0
+    while window := list(islice(inputs, WINDOW * batch_size)):
+        texts = [i.text for i in window if i.text is not None]
+        tokenised = iter(encoder.text.tokenize(texts) if texts else [])
+        ids = [next(tokenised) if i.text is not None else [] for i in window]
+        shared = _Window(first, window, ids, np.empty((len(window), encoder.dim), np.float32))
+        order = np.argsort([len(tokens) for tokens in ids], kind="stable")
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            yield _Batch(
+                shared, rows, _decode(pool, window, rows, encoder.image_size), start + batch_size >= len(order)
+            )
+        first += len(window)
+
+
+def _one_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """The same batches, the next one already begun when one is given out."""
+    current = next(batches, None)
+    while current is not None:
+        following = next(batches, None)
+        yield current
+        current = following
 
 
 def _decode(

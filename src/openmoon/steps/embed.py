@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,21 +55,34 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     rejected: list[tuple[str, str]] = []
     current: list[tuple[str, str]] = []
     not_decoded: list[str] = []  # products whose picture file is the one that an earlier run looked at
+    pending: deque[_Product] = deque()  # given to the encoder, vectors not yet back
+    written = 0
+
+    def unreadable(number: int, reason: str) -> None:
+        rejected.append((pending[number - written].product_id, reason))
+
     with bar("Embedding", shop.catalog.height) as (progress, task), ThreadPoolExecutor(2) as pool:
-        for chunk in _products(shop, recipe.embed.view, pool, rejected):
-            current += [(p.product_id, p.content_hash) for p in chunk]
-            todo = [p for p in chunk if done.get(p.product_id) != p.content_hash]
-            fresh = {p.product_id for p in todo}
-            not_decoded += [p.product_id for p in chunk if p.source.image is not None and p.product_id not in fresh]
-            progress.advance(task, len(chunk) - len(todo))
-            position = 0
-            for vectors in _vectors(encoder, todo, recipe.embed.batch_size, rejected):
-                batch = todo[position : position + len(vectors)]
-                usable = np.isfinite(vectors).all(1)
-                kept = [p for p, ok in zip(batch, usable, strict=True) if ok]
-                writer.write([p.product_id for p in kept], vectors[usable], [p.content_hash for p in kept])
-                position += len(batch)
-                progress.advance(task, len(batch))
+
+        def changed() -> Iterator[Input]:
+            for chunk in _products(shop, recipe.embed.view, pool, rejected):
+                current.extend((p.product_id, p.content_hash) for p in chunk)
+                todo = [p for p in chunk if done.get(p.product_id) != p.content_hash]
+                fresh = {p.product_id for p in todo}
+                not_decoded.extend(
+                    p.product_id for p in chunk if p.source.image is not None and p.product_id not in fresh
+                )
+                progress.advance(task, len(chunk) - len(todo))
+                for product in todo:
+                    pending.append(product)
+                    yield product.source
+
+        for vectors in encode_stream(encoder, changed(), recipe.embed.batch_size, on_unreadable=unreadable):
+            batch = [pending.popleft() for _ in vectors]
+            usable = np.isfinite(vectors).all(1)
+            kept = [p for p, ok in zip(batch, usable, strict=True) if ok]
+            writer.write([p.product_id for p in kept], vectors[usable], [p.content_hash for p in kept])
+            written += len(batch)
+            progress.advance(task, len(batch))
     finished = writer.finish(
         pl.DataFrame(current, schema={"product_id": pl.String, "content_hash": pl.String}, orient="row")
     )
@@ -108,15 +122,6 @@ def _read(shop: Shop, name: str | None) -> tuple[bytes | None, str | None]:
         return (read_file(shop.image_path(name)) if name else None), None
     except ImageRejected as error:
         return None, f"{name}: {error}"
-
-
-def _vectors(
-    encoder: ProductEncoder, products: list[_Product], batch_size: int, rejected: list[tuple[str, str]]
-) -> Iterator[np.ndarray]:
-    def unreadable(number: int, reason: str) -> None:
-        rejected.append((products[number].product_id, reason))
-
-    return encode_stream(encoder, (p.source for p in products), batch_size, on_unreadable=unreadable)
 
 
 def _known_problems(path: Path, products: list[str]) -> list[tuple[str, str]]:
