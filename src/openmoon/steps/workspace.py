@@ -79,11 +79,14 @@ class Workspace:
     def data_hash(self) -> str:
         """Identity of what is learnt from, 16 hex digits: texts, pictures and split of the products, and behaviour.
 
-        The pairs are taken before they are split: that follows from the rest, and stage 1 needs no pair at all.
+        Which actions make pairs and how these are split follows from the recipe and is no part of it.
         """
         learnt = [self.items.select("product_id", "spu_id", "title", "rich", "image_key", "split")]
         if self.shop.events is not None:
-            learnt.append(self._behaviour.select("query_text", "query_image_key", "product_id", "split"))
+            chosen = self.shop.events.filter(pl.col("action") != "impression")
+            photos = chosen["query_image"].drop_nulls().unique().sort().to_list()
+            learnt.append(chosen.select("query_text", "query_image", "product_id", "action", "split"))
+            learnt.append(_picture_keys(self.images, self.shop, photos))
         split = self.recipe.data.split.model_dump_json()
         return content_hash(split, *(table.write_ndjson() for table in learnt))[:16]
 
