@@ -58,7 +58,7 @@ class DataConfig(Section):
 
 
 class ImageTrunkConfig(Section):
-    """`trunk` is efficientnet-lite0 or the name or folder of any Hugging Face vision model."""
+    """`trunk` is efficientnet-lite0, -lite1 or -lite2, or the name or folder of any Hugging Face vision model."""
 
     trunk: str = "efficientnet-lite0"
     size: int = Field(224, ge=32, le=1024)  # side of the square picture in pixels
