@@ -13,6 +13,7 @@ $(BIN)/openmoon: pyproject.toml constraints.txt
 demo: $(BIN)/openmoon
 	test -f $(SHOP)/summary.json || $(BIN)/openmoon data sample $(SHOP) --products 2000 --users 2000 --seed 0
 	OPENMOON_SHOP=$(SHOP) $(BIN)/openmoon run recipes/sample.yaml
+	-$(BIN)/python benchmarks/expected.py runs/sample/evaluation.json recipes/expected/sample.json
 	@echo "The report: runs/sample/report.html. Try: $(BIN)/openmoon search recipes/sample.yaml --text 'red boots' --sheet boots.png"
 
 test: lint types unit

@@ -8,6 +8,7 @@ import pytest
 
 from openmoon.config import load_recipe
 from openmoon.errors import UserError
+from openmoon.evaluation.expected import Expected
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").rglob("*.yaml"))
 
@@ -19,8 +20,21 @@ def test_shipped_recipes_load(path: Path) -> None:
     assert recipe.workdir == Path("runs") / path.stem
 
 
+EXPECTED = sorted((Path(__file__).parent.parent / "recipes" / "expected").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", EXPECTED, ids=lambda path: path.stem)
+def test_expected_metrics_belong_to_a_recipe(path: Path) -> None:
+    expected = Expected.load(path)
+    assert expected.recipe == path.stem
+    assert path.stem in {recipe.stem for recipe in RECIPES}
+    assert len(expected) > 0
+    assert len(expected.seeds) >= 3
+
+
 def test_there_are_recipes() -> None:
     assert {"sample", "fashion", "grocery"} <= {path.stem for path in RECIPES}
+    assert {"sample"} <= {path.stem for path in EXPECTED}
 
 
 @pytest.mark.parametrize(
