@@ -77,9 +77,11 @@ class ProductEncoder(nn.Module):
         vectors = np.concatenate([np.empty((0, self.dim), np.float32), *stream])
         return truncate(vectors, truncate_dim) if truncate_dim else vectors
 
-    def fingerprint(self) -> str:
-        """Identity of the weights and settings: two encoders with the same one make the same vectors."""
-        weights = (f"{name}{tuple(t.shape)}{_checksum(t)}" for name, t in self.state_dict().items())
+    def fingerprint(self, parts: tuple[str, ...] = ("image", "text", "fusion")) -> str:
+        """Identity of the settings and the weights of `parts`: two encoders that share the whole one make the same vectors."""
+        weights = (
+            f"{name}{tuple(t.shape)}{_checksum(t)}" for name, t in self.state_dict().items() if name.startswith(parts)
+        )
         return content_hash(self.config.model_dump_json(), *weights)[:12]
 
     def save_pretrained(self, folder: str | Path) -> None:

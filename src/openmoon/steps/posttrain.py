@@ -14,7 +14,7 @@ from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.steps.console import console
-from openmoon.steps.stage import Inputs, prepare_featurizer, start_fusion, train_stage
+from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.trained import load_trained
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.featurize import Featurizer
@@ -48,6 +48,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         lambda temperature: posttraining_objective(
             featurize, temperature, train, work.parts, work.spus, mix, encoder.dims, config.blend),
         lambda: _validate(work, featurize, val), fresh,
+        origin=encoder.fingerprint(PRETRAINED) if recipe.pretrain is None else encoder.fingerprint(),
     )  # fmt: skip
 
 

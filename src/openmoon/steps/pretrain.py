@@ -11,7 +11,7 @@ from openmoon.config import Recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import build_encoder
-from openmoon.steps.stage import Inputs, prepare_featurizer, start_fusion, train_stage
+from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.pretrain import pretraining_objective
 
@@ -52,7 +52,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         "pretrain", work, featurize, config, len(rows),
         lambda temperature: pretraining_objective(
             featurize, temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision),
-        validate, fresh,
+        validate, fresh, origin=encoder.fingerprint(PRETRAINED),
     )  # fmt: skip
 
 

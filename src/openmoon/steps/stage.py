@@ -24,6 +24,9 @@ from openmoon.training.loop import Objective, Schedule, fit
 from openmoon.training.optim import build_optimizer
 from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText, TokenSource
 
+# What identifies a new encoder. Its fusion follows from seed and data, in bits that depend on the number of threads.
+PRETRAINED = ("image", "text")
+
 
 class Inputs(NamedTuple):
     """Picture keys and texts that a stage shows to the trunks."""
@@ -81,8 +84,11 @@ def train_stage(
     make_objective: Callable[[Temperature], Objective],
     validate: Callable[[], dict[str, float]],
     fresh: bool,
+    *,
+    origin: str,
 ) -> Path:
-    """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json."""
+    """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json. `origin`
+    identifies the weights that training starts from; a checkpoint of another origin is not resumed."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
     if fresh:
@@ -93,7 +99,7 @@ def train_stage(
     optimizer = build_optimizer(encoder.fusion, temperature, trunks, config.lr, config.trunk_lr, config.weight_decay)
     schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
                         config.validate_every, config.checkpoint_every, config.patience)  # fmt: skip
-    run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.data_hash, encoder.fingerprint())
+    run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.data_hash, origin)
     module = nn.ModuleDict({"encoder": encoder, "temperature": temperature})
     with bar(f"Training {name}", schedule.total) as (progress, task):
         result = fit(
