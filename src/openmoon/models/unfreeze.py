@@ -11,7 +11,7 @@ def unfreeze(trunk: nn.Module, blocks: bool | int, name: str) -> None:
     """Let all parameters of `trunk` be trained (True), none (False), or those from its `blocks`-th last block on.
 
     Blocks are the elements of the longest list of layers, in the order in which the trunk registers them. The first
-    blocks of a convolutional trunk see the largest maps: leaving three of sixteen alone saves a third of a step. Raises
+    blocks of a convolutional trunk see the largest maps: leaving them alone saves most. Raises
     `UserError`, naming the recipe's field `name`, for more blocks than there are.
     """
     trunk.requires_grad_(bool(blocks))

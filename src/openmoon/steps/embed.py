@@ -65,16 +65,15 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
 
         def changed() -> Iterator[Input]:
             for chunk in _products(shop, recipe.embed.view, pool, rejected):
-                current.extend((p.product_id, p.content_hash) for p in chunk)
-                todo = [p for p in chunk if done.get(p.product_id) != p.content_hash]
-                fresh = {p.product_id for p in todo}
-                not_decoded.extend(
-                    p.product_id for p in chunk if p.source.image is not None and p.product_id not in fresh
-                )
-                progress.advance(task, len(chunk) - len(todo))
-                for product in todo:
-                    pending.append(product)
-                    yield product.source
+                for product in chunk:
+                    current.append((product.product_id, product.content_hash))
+                    if done.get(product.product_id) != product.content_hash:
+                        pending.append(product)
+                        yield product.source
+                    else:
+                        if product.source.image is not None:
+                            not_decoded.append(product.product_id)
+                        progress.advance(task)
 
         for vectors in encode_stream(encoder, changed(), recipe.embed.batch_size, on_unreadable=unreadable):
             batch = [pending.popleft() for _ in vectors]
