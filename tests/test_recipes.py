@@ -44,6 +44,8 @@ def test_there_are_recipes() -> None:
         ("posttrain.mix=[]", "posttrain.mix: List should have at least 1 item"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("posttrain.blend=0.5", "posttrain: Value error, blend mixes pixels, which a frozen image trunk does not see"),
+        ("posttrain={loss: circle, negatives: {popularity: true}}", "belong to info_nce, not to circle"),
+        ("posttrain.negatives.que=5", "unknown key 'posttrain.negatives.que'. Did you mean 'queue'?"),
         ("posttrain.train_image_trunk=-1", "posttrain.train_image_trunk"),
         ("encoder.dims=[0, 64]", "encoder.dims.0: Input should be greater"),
         ("pretrain={image_text: 0, self_supervision: 0}", "nothing to learn; use pretrain: null"),

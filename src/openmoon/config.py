@@ -115,6 +115,7 @@ class OptimConfig(Section):
     augment: Fraction = 0.5  # strength of the picture augmentation, 0 = none
     augment_views: int = Field(2, ge=0)  # augmented views kept per picture while the image trunk is frozen
     crop: int | None = Field(None, ge=32)  # side of the training crop; default: the encoder's image size
+    chunk: int = Field(0, ge=0)  # rows in the encoder at once (GradCache): memory no longer grows with batch_size; 0 = all
 
 
 class PretrainConfig(OptimConfig):
@@ -150,12 +151,36 @@ MOON_MIX = [
 ]  # fmt: skip
 
 
+class NegativesConfig(Section):
+    """What a query is compared with besides the other items of its batch, and what is taken out as a likely false negative."""
+
+    queue: int = Field(0, ge=0)  # item vectors of earlier steps (temporal negatives); 8 to 64 batches are usual
+    margin: float | None = Field(None, ge=0, le=2)  # mask what scores higher than the own item by more than this
+    popularity: bool = False  # logQ correction: do not push popular items away for being popular (info_nce only)
+
+
+class CircleConfig(Section):
+    """The circle loss's scale γ and margin m."""
+
+    gamma: float = Field(32.0, gt=0)
+    margin: Fraction = 0.25
+
+
 class PosttrainConfig(OptimConfig):
-    """Stage 2: query→item pairs from behaviour, InfoNCE with in-batch negatives."""
+    """Stage 2: query→item pairs from behaviour, told from the other items of the batch."""
 
     actions: list[Literal["click", "cart", "purchase"]] = ["click", "cart", "purchase"]
     mix: list[PairMix] = Field(MOON_MIX, min_length=1)
     blend: Fraction = 0.0  # share of the picture queries that are blended with another one; needs train_image_trunk
+    loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"
+    circle: CircleConfig = CircleConfig()
+    negatives: NegativesConfig = NegativesConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit_the_loss(self) -> PosttrainConfig:
+        if self.loss != "info_nce" and (self.blend or self.negatives.popularity):
+            raise ValueError(f"blend and negatives.popularity belong to info_nce, not to {self.loss}; switch them off")
+        return self
 
     @model_validator(mode="after")
     def _blends_need_pixels(self) -> PosttrainConfig:

@@ -21,8 +21,8 @@ def test_grouping_by_composition_changes_no_vector(
     views = Views(["red boot", None, "blue bag with dots", "lamp", None, "mug"], [None, a, b, None, b, a])
     featurize = Featurizer(tiny_encoder, LiveImages(tiny_encoder.image, cache, 32, 0.5), LiveText(tiny_encoder.text))
     featurize.texts.prepare([t for t in views.texts if t], lambda chunks, what, total: chunks)
-    together = featurize(views)
-    alone = torch.cat([featurize(views.take(np.array([row]))) for row in range(6)])
+    together = featurize(views).vectors
+    alone = torch.cat([featurize(views.take(np.array([row]))).vectors for row in range(6)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
     padded = tiny_encoder(featurize.images(views.images, None), featurize.texts(views.texts, None))
     torch.testing.assert_close(together, padded, atol=1e-5, rtol=1e-5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from openmoon.data.views import Views
 from openmoon.errors import UserError
 from openmoon.training import loop
 from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
-from openmoon.training.loop import Progress, Schedule, StepOutput, fit
+from openmoon.training.loop import Progress, Schedule, fit
 from openmoon.training.optim import build_optimizer, rate
+from openmoon.training.plan import Encoded, Plan, StepOutput
+from openmoon.training.queue import ItemQueue
 
 DATA = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
 
@@ -39,13 +43,22 @@ def run(
     module = nn.ModuleDict({"model": model, "temperature": temperature})
     optimizer = build_optimizer(model, temperature, [], lr=lr, trunk_lr=lr, weight_decay=0.01)
 
-    def objective(rows: np.ndarray, rng: np.random.Generator) -> StepOutput:
-        vectors = nn.functional.normalize(
-            model(DATA[rows] + 0.1 * torch.from_numpy(rng.normal(size=(len(rows), 6))).float()), dim=1
-        )
-        return StepOutput(
-            {"spread": (vectors @ vectors.T).square().mean(), "zero": temperature.weight.sum() * 0}, vectors
-        )
+    queue = ItemQueue(12, 4, 1)
+
+    def encode(views: Views, rng: np.random.Generator) -> Encoded:
+        rows = np.array(views.texts, int)
+        noisy = DATA[rows] + 0.1 * torch.from_numpy(rng.normal(size=(len(rows), 6))).float()
+        return Encoded(nn.functional.normalize(model(noisy), dim=1))
+
+    def objective(rows: np.ndarray, rng: np.random.Generator) -> Plan:
+        def loss(encoded: Sequence[Encoded]) -> StepOutput:
+            vectors = encoded[0].vectors
+            old, _, _ = queue.items()
+            queue.push(vectors.detach(), torch.from_numpy(rows)[None], torch.from_numpy(rows))
+            against = (vectors @ torch.cat([vectors, old]).T).square().mean()
+            return StepOutput({"spread": against, "zero": temperature.weight.sum() * 0}, vectors)
+
+        return Plan([Views([str(row) for row in rows], [None] * len(rows))], loss)
 
     given = iter(scores or [])
 
@@ -60,8 +73,8 @@ def run(
         return torch.tensor(0.05)
 
     schedule = Schedule("posttrain", examples, 8, 4, None, 0.1, 0, 3, patience)
-    progress = fit(module, optimizer, tau, objective, validate, schedule, clip=1.0, average=average, seed=5,
-                   folder=folder, run="run", on_step=on_step)  # fmt: skip
+    progress = fit(module, optimizer, tau, encode, objective, validate, schedule, clip=1.0, average=average, seed=5,
+                   folder=folder, run="run", memory=queue, on_step=on_step)  # fmt: skip
     return progress, model
 
 

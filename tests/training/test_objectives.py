@@ -11,7 +11,9 @@ from torch import Tensor
 from openmoon.config import MOON_MIX
 from openmoon.data.blend import Blend
 from openmoon.data.views import Parts, Views
-from openmoon.losses import info_nce, matryoshka, same_identity
+from openmoon.losses import info_nce, matryoshka, same_identity, symmetric_info_nce
+from openmoon.training.contrast import Contrast
+from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
 from openmoon.training.pretrain import pretraining_objective
 
@@ -22,19 +24,15 @@ def column(*values: str | None) -> np.ndarray:
     return np.array(values, dtype=object)
 
 
-class Recorder:
-    """Stands in for the featurizer: a vector per distinct view, and a note of what was asked."""
+def vectors(views: Views) -> Tensor:
+    """A unit vector per distinct input."""
+    drawn = [np.random.default_rng(abs(hash(shown)) % 2**32).normal(size=DIM)
+             for shown in zip(views.texts, views.images, strict=True)]  # fmt: skip
+    return F.normalize(torch.from_numpy(np.stack(drawn)), dim=1)
 
-    def __init__(self) -> None:
-        self.asked: list[Views] = []
 
-    def __call__(self, views: Views, rng: np.random.Generator | None = None) -> Tensor:
-        self.asked.append(views)
-        vectors = [
-            np.random.default_rng(abs(hash(pair)) % 2**32).normal(size=DIM)
-            for pair in zip(views.texts, views.images, strict=True)
-        ]
-        return F.normalize(torch.from_numpy(np.stack(vectors)), dim=1)
+def loss_of(plan: Plan) -> dict[str, Tensor]:
+    return plan.loss([Encoded(vectors(views)) for views in plan.views]).losses
 
 
 def items() -> Parts:
@@ -82,18 +80,19 @@ def test_mix_probabilities_follow_shares_and_what_a_pair_has() -> None:
 
 
 def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
-    featurize = Recorder()
     spus = np.arange(N) // 2
-    step = posttraining_objective(featurize, tau, pairs(), items(), spus, mix(), [4, 8])  # type: ignore[arg-type]
+    objective = posttraining_objective(Contrast(tau, (4, 8)), pairs(), items(), spus, mix())
     rows = np.array([1, 2, 5, 7, 11, 14])
-    output = step(rows, np.random.default_rng(0))
-    asked_queries, asked_items = featurize.asked
-    queries, answers = Recorder()(asked_queries), Recorder()(asked_items)
+    plan = objective(rows, np.random.default_rng(0))
+    asked_queries, asked_items = plan.views
     asked = [list(zip(views.texts, views.images, strict=True)) for views in (asked_queries, asked_items)]
-    shown = [torch.tensor([views.index(row) for row in views]) for views in asked]
-    ignore = same_identity(torch.from_numpy(spus[rows % N]), torch.from_numpy(rows % 5), *shown)
-    expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore), queries, answers, [4, 8])
-    torch.testing.assert_close(output.losses["info_nce"], expected)
+    shown = [[views.index(row) for row in views] for views in asked]
+    codes = torch.tensor(np.stack([spus[rows % N], rows % 5, *shown]))
+    ignore = same_identity(codes, codes)
+    expected = matryoshka(
+        lambda q, p: info_nce(q, p, 0.1, ignore=ignore), [vectors(views) for views in plan.views], [4, 8]
+    )
+    torch.testing.assert_close(loss_of(plan)["info_nce"], expected.mean())
     for row, text, image in zip(rows, asked_queries.texts, asked_queries.images, strict=True):
         assert text in (None, pairs().queries.texts["text"][row])
         assert image in (None, pairs().queries.images[row])
@@ -101,57 +100,50 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
 
 
 def test_blended_queries_find_the_items_of_both_pictures() -> None:
-    featurize, n = Recorder(), 12
+    n = 12
     photos = PairTable(Parts({"text": column(*[None] * n)}, column(*[f"photo {k}" for k in range(n)])),
                        np.arange(n), np.arange(n))  # fmt: skip
     only = Mix(["image"], ["rich+image"], [1.0])
     spus = np.arange(N) // 2
-    step = posttraining_objective(featurize, tau, photos, items(), spus, only, [4, 8], blend=0.7)  # type: ignore[arg-type]
+    objective = posttraining_objective(Contrast(tau, (4, 8)), photos, items(), spus, only, blend=0.7)
     rows = np.array([0, 3, 4, 5, 7, 8, 9])
-    output = step(rows, np.random.default_rng(1))
-    queries, answers = Recorder()(featurize.asked[0]), Recorder()(featurize.asked[1])
+    plan = objective(rows, np.random.default_rng(1))
     row_of = {f"photo {k}": i for i, k in enumerate(rows)}
-    targets = torch.zeros(len(rows), len(rows), dtype=torch.float64)
     same = torch.from_numpy(spus[rows][:, None] == spus[rows][None])
-    ignore = same.clone()
-    for i, image in enumerate(featurize.asked[0].images):
-        first, second, share = image if isinstance(image, Blend) else (image, image, 1.0)
-        assert row_of[str(first)] == i
-        targets[i, i] += share
-        targets[i, row_of[str(second)]] += 1 - share
-        ignore[i] |= same[row_of[str(second)]]
-    assert 0 < ((targets > 0).sum(1) == 2).sum() < len(rows)
-    expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore, targets=targets), queries, answers, [4, 8])
-    torch.testing.assert_close(output.losses["info_nce"], expected, rtol=1e-6, atol=1e-6)
+    second, share, ignore = torch.arange(len(rows)), torch.ones(len(rows), dtype=torch.float64), same.clone()
+    for i, image in enumerate(plan.views[0].images):
+        if isinstance(image, Blend):
+            assert row_of[image.first] == i
+            second[i], share[i] = row_of[image.second], image.share
+            ignore[i] |= same[row_of[image.second]]
+    assert 0 < (share < 1).sum() < len(rows)
+    expected = matryoshka(
+        lambda q, p: info_nce(q, p, 0.1, ignore=ignore, second=second, share=share),
+        [vectors(views) for views in plan.views], [4, 8],
+    )  # fmt: skip
+    torch.testing.assert_close(loss_of(plan)["info_nce"], expected.mean())
 
 
 def test_drawn_views_follow_the_shares() -> None:
-    featurize = Recorder()
     n = 600
     one = PairTable(Parts({"text": column(*["q"] * n)}, column(*["p"] * n)), np.ones(n, int), np.arange(n))
-    step = posttraining_objective(featurize, tau, one, items(), np.arange(N), mix(), [8])  # type: ignore[arg-type]
-    step(np.arange(n), np.random.default_rng(0))
-    both = np.mean(
-        [
-            t is not None and i is not None
-            for t, i in zip(featurize.asked[0].texts, featurize.asked[0].images, strict=True)
-        ]
-    )
+    objective = posttraining_objective(Contrast(tau, (8,)), one, items(), np.arange(N), mix())
+    asked, _ = objective(np.arange(n), np.random.default_rng(0)).views
+    both = np.mean([t is not None and i is not None for t, i in zip(asked.texts, asked.images, strict=True)])
     assert both == pytest.approx(0.5 / 2.5, abs=0.05)
 
 
 def test_pairs_that_fit_no_view_are_a_programming_error() -> None:
     only_text = Mix(["text"], ["rich"], [1.0])
     with pytest.raises(ValueError, match="fit no combination"):
-        posttraining_objective(Recorder(), tau, pairs(), items(), np.arange(N), only_text, [8])  # type: ignore[arg-type]
+        posttraining_objective(Contrast(tau, (8,)), pairs(), items(), np.arange(N), only_text)
 
 
 def test_pretraining_uses_only_what_products_have() -> None:
-    featurize = Recorder()
     rows = np.flatnonzero(items().has("image"))
-    step = pretraining_objective(featurize, tau, items(), np.arange(N), rows, [8], 1.0, 0.5)  # type: ignore[arg-type]
-    output = step(np.arange(len(rows)), np.random.default_rng(0))
-    pictures, texts, again = featurize.asked
+    objective = pretraining_objective(tau, items(), np.arange(N), rows, [8], 1.0, 0.5)
+    plan = objective(np.arange(len(rows)), np.random.default_rng(0))
+    pictures, texts, again = plan.views
     assert pictures.texts == [None] * len(rows)
     assert None not in pictures.images
     assert again.images == pictures.images
@@ -159,6 +151,7 @@ def test_pretraining_uses_only_what_products_have() -> None:
     assert len(texts) == sum(r < 9 for r in rows)
     assert set(texts.images) == {None}
     matched = torch.tensor([i for i, r in enumerate(rows) if r < 9])
-    expected = info_nce(Recorder()(pictures)[matched], Recorder()(texts), 0.1, symmetric=True)
-    torch.testing.assert_close(output.losses["image_text"], expected)
-    assert set(output.losses) == {"image_text", "self_supervision"}
+    expected = symmetric_info_nce(vectors(pictures)[matched], vectors(texts), 0.1).mean()
+    losses = loss_of(plan)
+    torch.testing.assert_close(losses["image_text"], expected)
+    assert set(losses) == {"image_text", "self_supervision"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,11 +29,9 @@ class Views:
         return Views([self.texts[row] for row in rows], [self.images[row] for row in rows])
 
     def identity(self) -> npt.NDArray[np.int64]:
-        """(B,) int64, equal for rows that show the same text and the same picture."""
-        code: dict[tuple[str | None, str | Blend | None], int] = {}
-        return np.array(
-            [code.setdefault(row, len(code)) for row in zip(self.texts, self.images, strict=True)], np.int64
-        )
+        """(B,) int64, equal for rows that show the same text and the same picture, in this batch or any other."""
+        rows = zip(self.texts, self.images, strict=True)
+        return np.array([_code(row) for row in rows], np.int64)
 
     def blended(self, partner: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> Views:
         """The same rows, pictures with a share below 1 blended with those of the rows in `partner`, both (B,)."""
@@ -79,3 +78,7 @@ class Parts:
 
     def _columns(self, view: str) -> list[Column]:
         return [self.images if part == "image" else self.texts[part] for part in view.split("+")]
+
+
+def _code(shown: tuple[str | None, str | Blend | None]) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(shown).encode(), digest_size=8).digest(), "big", signed=True)

@@ -1,7 +1,15 @@
-"""Contrastive objectives over unit vectors: one loss a file, masks and wrappers beside them."""
+"""Objectives over unit vectors, one a file. Each gives the loss of every query, (B,), so that weights, blocks, Matryoshka cuts
+and means are put on from outside; masks stand beside them."""
 
-from openmoon.losses.info_nce import info_nce
-from openmoon.losses.masks import same_identity
+from openmoon.losses.blocks import in_blocks
+from openmoon.losses.circle import circle
+from openmoon.losses.info_nce import info_nce, symmetric_info_nce
+from openmoon.losses.masks import log_frequency, same_identity, too_similar
 from openmoon.losses.matryoshka import matryoshka
+from openmoon.losses.sigmoid import sigmoid
+from openmoon.losses.triplet import triplet
 
-__all__ = ["info_nce", "matryoshka", "same_identity"]
+__all__ = [
+    "circle", "in_blocks", "info_nce", "log_frequency", "matryoshka", "same_identity", "sigmoid", "symmetric_info_nce",
+    "too_similar", "triplet",
+]  # fmt: skip

@@ -1,38 +1,47 @@
-"""InfoNCE with in-batch negatives (MOON post-training, stage 2a)."""
+"""InfoNCE: of all items, a query is to pick its own (MOON post-training, stage 2a)."""
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from openmoon.losses.positives import own_columns, spare
 
 
 def info_nce(
     queries: Tensor,
     items: Tensor,
     temperature: Tensor | float,
+    *,
+    positive: Tensor | None = None,
     ignore: Tensor | None = None,
-    symmetric: bool = False,
-    targets: Tensor | None = None,
+    log_q: Tensor | None = None,
+    second: Tensor | None = None,
+    share: Tensor | None = None,
 ) -> Tensor:
-    """`−log(e^{s(q_i,p_i)/τ} / Σ_j e^{s(q_i,p_j)/τ})`, averaged over the batch.
+    """`−log(e^{s(q_i,p_i)/τ} / Σ_j e^{s(q_i,p_j)/τ})` of each query, (B,).
 
-    Inputs: unit vectors (B, D), row i of `items` being the positive of row i of `queries`; `ignore` (B, B) bool marks
-    pairs that are no negatives (see `same_identity`); its diagonal has no effect. `symmetric` averages the loss of
-    queries among items with that of items among queries, for views of equal standing (picture ↔ text). `targets` (B, B),
-    rows that sum to 1, gives query i several positives, `ignore` having no effect on them: `−Σ_j t_ij log softmax_j`.
+    Inputs: unit vectors `queries` (B, D) and `items` (N, D), N ≥ B; `positive` (B,) int64, the column of each query's own
+    item (default: i for query i); `ignore` (B, N) bool, pairs that are no negatives (`masks`), without effect on positives.
+    `log_q` (N,) is subtracted from the logits: the logarithm of how often an item is met as a negative, so that popular
+    ones are not pushed away for being popular (sampled-softmax correction). A query that blends two pictures has a
+    `second` positive column (B,) and finds the first by `share` (B,) in 0..1, the second by the rest.
+
+    Relations: `symmetric` InfoNCE of views of equal standing is the mean of both directions.
     """
+    positive = own_columns(queries) if positive is None else positive
     logits = queries @ items.T / temperature
-    if targets is not None:
-        if symmetric:
-            raise ValueError("info_nce: targets are those of queries among items; they have no symmetric form")
-        if ignore is not None:
-            logits = logits.masked_fill(ignore & (targets == 0), float("-inf"))
-        likely = F.log_softmax(logits, 1).masked_fill(targets == 0, 0.0)
-        return -(targets * likely).sum(1).mean()
+    if log_q is not None:
+        logits = logits - log_q
     if ignore is not None:
-        diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-        logits = logits.masked_fill(ignore & ~diagonal, float("-inf"))
-    target = torch.arange(len(logits), device=logits.device)
-    loss = F.cross_entropy(logits, target)
-    return (loss + F.cross_entropy(logits.T, target)) / 2 if symmetric else loss
+        logits = logits.masked_fill(spare(ignore, positive, second), float("-inf"))
+    loss = F.cross_entropy(logits, positive, reduction="none")
+    if second is None or share is None:
+        return loss
+    return share * loss + (1 - share) * F.cross_entropy(logits, second, reduction="none")
+
+
+def symmetric_info_nce(first: Tensor, second: Tensor, temperature: Tensor | float, ignore: Tensor | None = None) -> Tensor:
+    """InfoNCE in both directions, averaged, for views of equal standing such as picture and text; (B,). `ignore` (B, B)."""
+    back = None if ignore is None else ignore.T
+    return (info_nce(first, second, temperature, ignore=ignore) + info_nce(second, first, temperature, ignore=back)) / 2

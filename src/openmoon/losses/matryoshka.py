@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def matryoshka(loss: Callable[[Tensor, Tensor], Tensor], queries: Tensor, items: Tensor, dims: Sequence[int]) -> Tensor:
-    """Mean of `loss(queries[:, :d], items[:, :d])` over `dims`, every cut normalised again."""
-    cuts = [loss(F.normalize(queries[:, :d], dim=-1), F.normalize(items[:, :d], dim=-1)) for d in dims]
-    return torch.stack(cuts).mean()
+def matryoshka(loss: Callable[..., Tensor], vectors: Sequence[Tensor], dims: Sequence[int]) -> Tensor:
+    """Mean over `dims` of `loss(*cuts)`, a cut being the first d dimensions of each of `vectors`, normalised again."""
+    return torch.stack([loss(*(F.normalize(v[:, :d], dim=-1) for v in vectors)) for d in dims]).mean(0)

@@ -12,13 +12,17 @@ from openmoon.config import Recipe
 from openmoon.data.views import Column, Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
+from openmoon.losses import log_frequency
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.steps.console import console
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.trained import load_trained
 from openmoon.steps.workspace import Workspace, open_workspace
+from openmoon.training.contrast import Contrast
+from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
-from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
+from openmoon.training.posttrain import IDENTITIES, Mix, PairTable, posttraining_objective
+from openmoon.training.queue import ItemQueue
 
 MAX_VALIDATION_PAIRS = 2000  # per direction
 
@@ -29,27 +33,40 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     config = recipe.posttrain
     if config is None:
         raise UserError("posttrain: the recipe switches this stage off (posttrain: null); nothing to do.")
-    work = open_workspace(recipe)
-    encoder = _start(work)
+    world = open_world()
     mix = Mix([m.query for m in config.mix], [m.item for m in config.mix], [m.share for m in config.mix])
-    train = pair_table(work.pairs.filter(split="train"))
-    fits = mix.probabilities(train, work.parts).sum(1) > 0.5
-    if not fits.all():
-        console.print(f"  pairs: {(~fits).sum():,} of {len(fits):,} fit no view of posttrain.mix and are left out")
-        train = pair_table(work.pairs.filter(split="train").filter(pl.Series(fits)))
-    val = work.pairs.filter(split="val")
-    learnt = _inputs(work, [train], np.unique(train.item))
-    shown = _inputs(work, [train, pair_table(val)], np.arange(len(work.items)))
-    featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
-    if recipe.pretrain is None:
-        start_fusion(featurize, learnt)
+    with world.leader_first():
+        work = open_workspace(recipe)
+        encoder = _start(work)
+        train = _fitting(work, mix)
+        val = work.pairs.filter(split="val")
+        learnt = _inputs(work, [train], np.unique(train.item))
+        shown = _inputs(work, [train, pair_table(val)], np.arange(len(work.items)))
+        featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
+        if recipe.pretrain is None:
+            start_fusion(featurize, learnt)
+    negatives = config.negatives
+    queue = ItemQueue(negatives.queue, encoder.dim, IDENTITIES) if negatives.queue else None
+    log_q = log_frequency(torch.from_numpy(train.item), len(work.items)) if negatives.popularity else None
     return train_stage(
         "posttrain", work, featurize, config, len(train),
         lambda temperature: posttraining_objective(
-            featurize, temperature, train, work.parts, work.spus, mix, encoder.dims, config.blend),
+            Contrast(temperature, tuple(encoder.dims), config.loss, negatives.margin, log_q, queue, config.circle.gamma,
+                     config.circle.margin),
+            train, work.parts, work.spus, mix, config.blend),
         lambda: _validate(work, featurize, val), fresh,
         origin=encoder.fingerprint(PRETRAINED) if recipe.pretrain is None else encoder.fingerprint(),
+        memory=queue, world=world,
     )  # fmt: skip
+
+
+def _fitting(work: Workspace, mix: Mix) -> PairTable:
+    """The training pairs that the mix can show; the others are counted."""
+    pairs = work.pairs.filter(split="train")
+    fits = mix.probabilities(pair_table(pairs), work.parts).sum(1) > 0.5
+    if not fits.all():
+        console.print(f"  pairs: {(~fits).sum():,} of {len(fits):,} fit no view of posttrain.mix and are left out")
+    return pair_table(pairs.filter(pl.Series(fits)))
 
 
 def pair_table(pairs: pl.DataFrame) -> PairTable:

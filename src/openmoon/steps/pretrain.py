@@ -13,6 +13,7 @@ from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import build_encoder
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.workspace import Workspace, open_workspace
+from openmoon.training.distributed import open_world
 from openmoon.training.pretrain import pretraining_objective
 
 MAX_VALIDATION = 2000  # products
@@ -24,17 +25,19 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     config = recipe.pretrain
     if config is None:
         raise UserError("pretrain: the recipe switches this stage off (pretrain: null); nothing to do.")
-    work = open_workspace(recipe)
-    torch.manual_seed(recipe.seed)
-    encoder = build_encoder(recipe.encoder)
-    train, val = work.rows("train"), _matched(work, work.rows("val"))[:MAX_VALIDATION]
-    if not len(val):
-        raise UserError("data.split.val: no validation product has both text and picture; raise data.split.val.")
-    parts = work.parts
-    rows = train[parts.has("image")[train]]
-    shown = _inputs(work, np.concatenate([rows, val]))
-    featurize = prepare_featurizer("pretrain", work, encoder, config, shown, augmented=shown.images)
-    start_fusion(featurize, _inputs(work, rows))
+    world = open_world()
+    with world.leader_first():
+        work = open_workspace(recipe)
+        torch.manual_seed(recipe.seed)
+        encoder = build_encoder(recipe.encoder)
+        train, val = work.rows("train"), _matched(work, work.rows("val"))[:MAX_VALIDATION]
+        if not len(val):
+            raise UserError("data.split.val: no validation product has both text and picture; raise data.split.val.")
+        parts = work.parts
+        rows = train[parts.has("image")[train]]
+        shown = _inputs(work, np.concatenate([rows, val]))
+        featurize = prepare_featurizer("pretrain", work, encoder, config, shown, augmented=shown.images)
+        start_fusion(featurize, _inputs(work, rows))
 
     def validate() -> dict[str, float]:
         images, texts = featurize.vectors(parts, "image", val), featurize.vectors(parts, "title", val)
@@ -51,8 +54,8 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     return train_stage(
         "pretrain", work, featurize, config, len(rows),
         lambda temperature: pretraining_objective(
-            featurize, temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision),
-        validate, fresh, origin=encoder.fingerprint(PRETRAINED),
+            temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision),
+        validate, fresh, origin=encoder.fingerprint(PRETRAINED), world=world,
     )  # fmt: skip
 
 

@@ -19,9 +19,11 @@ from openmoon.models.unfreeze import unfreeze
 from openmoon.runtime import machine, versions
 from openmoon.steps.console import bar, console, tracked
 from openmoon.steps.workspace import Workspace, cache_folder
+from openmoon.training.distributed import ALONE, World
 from openmoon.training.featurize import Featurizer
-from openmoon.training.loop import Objective, Schedule, fit
+from openmoon.training.loop import Schedule, fit
 from openmoon.training.optim import build_optimizer
+from openmoon.training.plan import Objective
 from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText, TokenSource
 
 # What identifies a new encoder. Its fusion follows from seed and data, in bits that depend on the number of threads.
@@ -86,36 +88,43 @@ def train_stage(
     fresh: bool,
     *,
     origin: str,
+    memory: nn.Module | None = None,
+    world: World = ALONE,
 ) -> Path:
     """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json. `origin`
-    identifies the weights that training starts from; a checkpoint of another origin is not resumed."""
+    identifies the weights that training starts from; a checkpoint of another origin is not resumed. `memory` as in `fit`."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
-    if fresh:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    with world.leader_first():
+        if fresh:
+            (folder / "checkpoint.pt").unlink(missing_ok=True)
     temperature = Temperature(config.temperature)
     trunks: list[nn.Module] = [trunk for trunk, trained in ((encoder.image, config.train_image_trunk),
                                                              (encoder.text, config.train_text_trunk)) if trained]  # fmt: skip
     optimizer = build_optimizer(encoder.fusion, temperature, trunks, config.lr, config.trunk_lr, config.weight_decay)
     schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
-                        config.validate_every, config.checkpoint_every, config.patience)  # fmt: skip
+                        config.validate_every, config.checkpoint_every, config.patience, config.chunk)  # fmt: skip
     run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.data_hash, origin)
     module = nn.ModuleDict({"encoder": encoder, "temperature": temperature})
     with bar(f"Training {name}", schedule.total) as (progress, task):
         result = fit(
-            module, optimizer, temperature, make_objective(temperature), validate, schedule,
-            clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run,
+            module, optimizer, temperature, featurize, make_objective(temperature), validate, schedule,
+            clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run, memory=memory, world=world,
             on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
         )  # fmt: skip
+    if not world.leads:
+        world.wait()
+        return folder / "encoder"
     encoder.save_pretrained(folder / "encoder")
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     write_json(folder / "summary.json", {
         "stage": name, "examples": examples, "steps": result.step, "planned_steps": schedule.total,
         "stopped_early": result.stopped, "best_step": result.best_step, "best_val_score": result.best,
-        "seconds": round(result.seconds, 1), "trained_parameters": trained,
+        "seconds": round(result.seconds, 1), "trained_parameters": trained, "processes": world.size,
         "seed": recipe.seed, "data_hash": work.data_hash, "versions": versions(), "machine": machine(),
     })  # fmt: skip
+    world.wait()
     console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")
     console.print(f"  wrote {folder / 'encoder'}")
     return folder / "encoder"

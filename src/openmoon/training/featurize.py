@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from openmoon.data.views import Parts, Views
 from openmoon.models.encoder import ProductEncoder
+from openmoon.training.plan import Encoded
 from openmoon.training.sources import TokenSource
 
 BATCH = 256  # rows per forward pass where no gradient is needed
@@ -23,18 +23,18 @@ class Featurizer:
         self.images = images
         self.texts = texts
 
-    def __call__(self, views: Views, rng: np.random.Generator | None = None) -> Tensor:
-        """(B, dim) unit vectors; pictures are augmented when `rng` is given.
+    def __call__(self, views: Views, rng: np.random.Generator | None = None) -> Encoded:
+        """Unit vectors (B, dim); pictures are augmented when `rng` is given.
 
         Rows with the same modalities go through the encoder together, so none is padded with tokens it does not have.
         """
         groups = views.by_composition()
         parts = [self._same_composition(views.take(rows), rng) for rows in groups]
         place = torch.from_numpy(np.argsort(np.concatenate(groups), kind="stable"))
-        return torch.cat(parts)[place.to(parts[0].device)]
+        return Encoded(torch.cat([part.vectors for part in parts])[place.to(parts[0].vectors.device)])
 
-    def _same_composition(self, views: Views, rng: np.random.Generator | None) -> Tensor:
-        return self.encoder(self.images(views.images, rng), self.texts(views.texts, rng))
+    def _same_composition(self, views: Views, rng: np.random.Generator | None) -> Encoded:
+        return Encoded(self.encoder(self.images(views.images, rng), self.texts(views.texts, rng)))
 
     @torch.inference_mode()
     def vectors(
@@ -50,4 +50,4 @@ class Featurizer:
     ) -> Iterator[np.ndarray]:
         for start in range(0, len(rows), BATCH):
             chunk = rows[start : start + BATCH]
-            yield self(parts.show([view] * len(chunk), chunk), rng).float().cpu().numpy()
+            yield self(parts.show([view] * len(chunk), chunk), rng).vectors.float().cpu().numpy()

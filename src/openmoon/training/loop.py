@@ -10,30 +10,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from openmoon.errors import UserError
+from openmoon.training.backward import backward
 from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
+from openmoon.training.distributed import ALONE, World
 from openmoon.training.log import MetricsLog
 from openmoon.training.monitor import check_alive, space_statistics
 from openmoon.training.optim import rate
+from openmoon.training.plan import Encode, Objective
 
 STATISTICS_EVERY = 10  # steps between two looks at the embedding space
-
-
-class StepOutput(NamedTuple):
-    """Weighted losses by name, and the vectors of the batch for the monitor."""
-
-    losses: dict[str, Tensor]
-    vectors: Tensor
-
-
-Objective = Callable[[np.ndarray, np.random.Generator], StepOutput]
-"""Rows of the training table (B,) and a generator → losses."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,7 @@ class Schedule:
     validate_every: int  # 0: once an epoch
     checkpoint_every: int
     patience: int  # validations without improvement
+    chunk: int = 0  # rows that are in the encoder at once; 0: the whole batch
 
     def __post_init__(self) -> None:
         if self.examples < 2:
@@ -89,6 +82,7 @@ def fit(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     temperature: Callable[[], Tensor],
+    encode: Encode,
     objective: Objective,
     validate: Callable[[], dict[str, float]],
     schedule: Schedule,
@@ -98,9 +92,14 @@ def fit(
     seed: int,
     folder: Path,
     run: str,
+    memory: nn.Module | None = None,
+    world: World = ALONE,
     on_step: Callable[[int, int, str], None] = lambda step, total, text: None,
 ) -> Progress:
     """Train the parameters of `module` that require gradients and leave it with the weights of the best validation.
+
+    A step is the plan that `objective` makes of a batch, encoded by `encode`. `memory` holds what the objective keeps between
+    steps (queues) and goes into checkpoints. Over several processes each encodes its share of every batch.
 
     What is validated and kept is the running mean of the weights, with decay `average` (less in the first steps).
     `validate()` returns metrics of the validation split, of which `score` decides. Logs to `folder/metrics.jsonl`, keeps
@@ -112,20 +111,23 @@ def fit(
         module.load_state_dict(state["weights"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress(**state["progress"])
-    log = MetricsLog(folder, schedule.stage, progress.step)
+        if memory is not None:
+            memory.load_state_dict(state["memory"])
+    log = MetricsLog(folder, schedule.stage, progress.step) if world.leads else None
     if progress.step == 0:
         _validate(module, validate, progress, schedule, log)
     started = time.perf_counter() - progress.seconds
     while progress.step < schedule.total and not progress.stopped:
         before = time.perf_counter()
-        values = _step(module, optimizer, objective, schedule, progress.step, clip, seed)
+        values = _step(module, optimizer, encode, objective, schedule, progress.step, clip, seed, world)
         progress.step += 1
         _update_average(progress, module, average)
         values |= {
             "temperature": temperature().item(),
             "samples_per_s": schedule.batch / (time.perf_counter() - before),
         }
-        log.write(progress.step, **values)
+        if log:
+            log.write(progress.step, **values)
         if progress.step % (schedule.validate_every or schedule.epoch) == 0 or progress.step == schedule.total:
             _validate(module, validate, progress, schedule, log)
         on_step(progress.step, schedule.total, f"loss {values['loss']:.3f}  best {progress.best:.3f}")
@@ -135,33 +137,36 @@ def fit(
                 "weights": trained_weights(module),
                 "optimizer": optimizer.state_dict(),
                 "progress": vars(progress),
+                "memory": memory.state_dict() if memory is not None else {},
             }
-            save_checkpoint(path, run, state)
-    log.close()
+            if world.leads:
+                save_checkpoint(path, run, state)
+    if log:
+        log.close()
     module.load_state_dict(progress.best_weights, strict=False)
     module.eval()
     return progress
 
 
 def _step(
-    module: nn.Module, optimizer: torch.optim.Optimizer, objective: Objective, schedule: Schedule, step: int,
-    clip: float, seed: int,
+    module: nn.Module, optimizer: torch.optim.Optimizer, encode: Encode, objective: Objective, schedule: Schedule, step: int,
+    clip: float, seed: int, world: World,
 ) -> dict[str, Any]:  # fmt: skip
     stage, (epoch, place) = schedule.stage, divmod(step, schedule.epoch)
     order = np.random.default_rng([seed, 1, epoch]).permutation(schedule.examples)
-    torch.manual_seed(seed * 1_000_003 + step)
     factor = rate(step, schedule.total, max(1, round(schedule.warmup * schedule.total)))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     module.train()
     rows = order[place * schedule.batch : (place + 1) * schedule.batch]
-    output = objective(rows, np.random.default_rng([seed, 2, step]))
+    optimizer.zero_grad(set_to_none=True)
+    plan = objective(rows, np.random.default_rng([seed, 2, step]))
+    output = backward(plan, encode, (seed, 3, step), schedule.chunk, world)
     loss = torch.stack(list(output.losses.values())).sum()
     if not torch.isfinite(loss):
         raise UserError(f"{stage}, step {step + 1}: the loss is {loss.item()}; lower {stage}.lr or {stage}.trunk_lr.")
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
     trained = [p for p in module.parameters() if p.requires_grad]
+    world.average_gradients(trained)
     norm = torch.nn.utils.clip_grad_norm_(trained, clip)
     optimizer.step()
     losses = {name: value.item() for name, value in output.losses.items()}
@@ -170,6 +175,7 @@ def _step(
         "losses": losses,
         "lr": optimizer.param_groups[1]["lr"],
         "gradient_norm": norm.item(),
+        **output.figures,
     }
     if step % STATISTICS_EVERY == 0:
         statistics = space_statistics(output.vectors.detach().float())
@@ -189,7 +195,8 @@ def _update_average(progress: Progress, module: nn.Module, decay: float) -> None
 
 
 def _validate(
-    module: nn.Module, validate: Callable[[], dict[str, float]], progress: Progress, schedule: Schedule, log: MetricsLog
+    module: nn.Module, validate: Callable[[], dict[str, float]], progress: Progress, schedule: Schedule,
+    log: MetricsLog | None,
 ) -> None:
     current = {name: value.clone() for name, value in trained_weights(module).items()}
     averaged = progress.average or current
@@ -198,7 +205,8 @@ def _validate(
     with torch.inference_mode():
         metrics = validate()
     module.load_state_dict(current, strict=False)
-    log.write(progress.step, val=metrics)
+    if log:
+        log.write(progress.step, val=metrics)
     if metrics["score"] > progress.best:
         progress.best, progress.best_step, progress.stale = metrics["score"], progress.step, 0
         progress.best_weights = {name: value.clone() for name, value in averaged.items()}

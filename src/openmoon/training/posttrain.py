@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from openmoon.data.blend import draw_partners
 from openmoon.data.views import Parts
-from openmoon.losses import info_nce, matryoshka, same_identity
-from openmoon.training.featurize import Featurizer
-from openmoon.training.loop import Objective, StepOutput
+from openmoon.training.contrast import Batch, Contrast, codes_of
+from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
+
+IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, query, query as shown, item as shown
 
 
 @dataclass(frozen=True)
@@ -50,44 +49,35 @@ class Mix:
 
 
 def posttraining_objective(
-    featurize: Featurizer,
-    temperature: Callable[[], Tensor],
-    pairs: PairTable,
-    items: Parts,
-    spus: np.ndarray,
-    mix: Mix,
-    dims: Sequence[int],
-    blend: float = 0.0,
+    contrast: Contrast, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix, blend: float = 0.0
 ) -> Objective:
-    """InfoNCE of a batch of pairs, each shown under views drawn from `mix`; negatives are the other items of the batch,
-    save those of the same SPU or of the same query, and those whose query or item looks the same under the views drawn.
-    A share `blend` of the queries that are pictures alone is blended with another, and looks for the items of both."""
+    """The contrast of a batch of pairs, each shown under views drawn from `mix`. No negatives are the items of the same SPU or
+    of the same query, and those whose query or item looks the same under the views drawn. A share `blend` of the queries
+    that are pictures alone is blended with another, and looks for the items of both."""
     chances = mix.probabilities(pairs, items).cumsum(1)
     if (chances[:, -1] < 0.5).any():
         raise ValueError("some pairs fit no combination of the mix; drop them before training")
 
-    def step(batch: np.ndarray, rng: np.random.Generator) -> StepOutput:
-        kind = np.minimum((rng.random(len(batch))[:, None] > chances[batch]).sum(1), len(mix.share) - 1)
-        chosen = pairs.item[batch]
-        asked = pairs.queries.show([mix.query[k] for k in kind], batch)
+    def plan(rows: np.ndarray, rng: np.random.Generator) -> Plan:
+        kind = np.minimum((rng.random(len(rows))[:, None] > chances[rows]).sum(1), len(mix.share) - 1)
+        chosen = pairs.item[rows]
+        asked = pairs.queries.show([mix.query[k] for k in kind], rows)
         shown = items.show([mix.item[k] for k in kind], chosen)
-        identities = (spus[chosen], pairs.query[batch], asked.identity(), shown.identity())
-        ignore = same_identity(*(torch.from_numpy(ids) for ids in identities))
-        targets = None
+        codes = codes_of(spus[chosen], pairs.query[rows], asked.identity(), shown.identity())
+        batch = Batch(codes, torch.from_numpy(chosen))
         if blend:
             pictures = np.flatnonzero([mix.query[k] == "image" for k in kind])
-            partner, share = draw_partners(pictures, blend, len(batch), rng)
+            partner, share = draw_partners(pictures, blend, len(rows), rng)
             asked = asked.blended(partner, share)
-            ignore, targets = ignore | ignore[partner], _targets(partner, share)
-        queries, answers = featurize(asked, rng), featurize(shown, rng)
-        loss = partial(info_nce, temperature=temperature(), ignore=ignore.to(queries.device),
-                       targets=None if targets is None else targets.to(queries.device))  # fmt: skip
-        return StepOutput({"info_nce": matryoshka(loss, queries, answers, dims)}, answers)
+            batch = replace(batch, second=torch.from_numpy(partner), share=torch.from_numpy(share))
 
-    return step
+        def loss(encoded: Sequence[Encoded]) -> StepOutput:
+            queries, answers = (one.vectors for one in encoded)
+            here = batch.to(queries.device)
+            value = contrast(queries, answers, here).mean()
+            contrast.remember(answers, here)
+            return StepOutput({contrast.loss: value}, answers)
 
+        return Plan([asked, shown], loss)
 
-def _targets(partner: np.ndarray, share: np.ndarray) -> Tensor:
-    """(B, B): row i finds its own item with `share[i]` and that of `partner[i]` with the rest."""
-    own = torch.from_numpy(share).float()
-    return torch.diag(own).scatter_add(1, torch.from_numpy(partner)[:, None], (1 - own)[:, None])
+    return plan

@@ -15,16 +15,14 @@ import torch
 from torch import Tensor
 
 from openmoon.data.views import Parts
-from openmoon.losses import info_nce, matryoshka, same_identity
-from openmoon.training.featurize import Featurizer
-from openmoon.training.loop import Objective, StepOutput
+from openmoon.losses import info_nce, matryoshka, same_identity, symmetric_info_nce
+from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 
 COUNTERPARTS = ("image", "title+image", "rich+image")  # what a view of a picture should find: another view, the product
 COUNTERPART_SHARES = (0.5, 0.25, 0.25)
 
 
 def pretraining_objective(
-    featurize: Featurizer,
     temperature: Callable[[], Tensor],
     items: Parts,
     spus: np.ndarray,
@@ -41,30 +39,37 @@ def pretraining_objective(
     """
     has_image, has_text = items.has("image"), items.has("rich")
 
-    def step(batch: np.ndarray, rng: np.random.Generator) -> StepOutput:
+    def plan(batch: np.ndarray, rng: np.random.Generator) -> Plan:
         products = rows[batch]
-        losses: dict[str, Tensor] = {}
         both = products[has_image[products] & has_text[products]]
         pictured = products[has_image[products]]
-        pictures = items.show(["image"] * len(pictured), pictured)
-        first = featurize(pictures, rng)
-        if image_text and len(both) > 1:
-            views = rng.choice(["title", "rich"], len(both))
-            views = np.where(items.has("title")[both], views, "rich")
-            texts = featurize(items.show(list(views), both), rng)
-            matched = torch.from_numpy(np.flatnonzero(has_text[pictured]))
-            loss = _loss(temperature(), spus[both], symmetric=True)
-            losses["image_text"] = image_text * matryoshka(loss, first[matched], texts, dims)
-        if self_supervision and len(pictured) > 1:
-            loss = _loss(temperature(), spus[pictured], symmetric=False)
+        views = [items.show(["image"] * len(pictured), pictured)]
+        align = bool(image_text) and len(both) > 1
+        supervise = bool(self_supervision) and len(pictured) > 1
+        if align:
+            kinds = np.where(items.has("title")[both], rng.choice(["title", "rich"], len(both)), "rich")
+            views.append(items.show(list(kinds), both))
+        if supervise:
             shown = rng.choice(COUNTERPARTS, len(pictured), p=COUNTERPART_SHARES)
-            second = featurize(items.show(list(shown), pictured), rng)
-            losses["self_supervision"] = self_supervision * matryoshka(loss, first, second, dims)
-        return StepOutput(losses, first)
+            views.append(items.show(list(shown), pictured))
 
-    return step
+        def loss(encoded: Sequence[Encoded]) -> StepOutput:
+            first, *others = (one.vectors for one in encoded)
+            losses: dict[str, Tensor] = {}
+            if align:
+                matched = torch.from_numpy(np.flatnonzero(has_text[pictured])).to(first.device)
+                found = partial(symmetric_info_nce, temperature=temperature(), ignore=_same(spus[both], first))
+                losses["image_text"] = image_text * matryoshka(found, [first[matched], others[0]], dims).mean()
+            if supervise:
+                found = partial(info_nce, temperature=temperature(), ignore=_same(spus[pictured], first))
+                losses["self_supervision"] = self_supervision * matryoshka(found, [first, others[-1]], dims).mean()
+            return StepOutput(losses, first)
+
+        return Plan(views, loss)
+
+    return plan
 
 
-def _loss(temperature: Tensor, spus: np.ndarray, symmetric: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    ignore = same_identity(torch.from_numpy(spus))
-    return partial(info_nce, temperature=temperature, ignore=ignore, symmetric=symmetric)
+def _same(spus: np.ndarray, beside: Tensor) -> Tensor:
+    codes = torch.from_numpy(spus)[None].to(beside.device)
+    return same_identity(codes, codes)

@@ -1,0 +1,95 @@
+"""How a batch of queries is compared with its items: the loss, its negatives, and the guards against false ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openmoon.losses import circle, in_blocks, info_nce, matryoshka, same_identity, sigmoid, too_similar
+from openmoon.training.queue import ItemQueue
+
+LossName = Literal["info_nce", "circle", "sigmoid"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Identities (K, B) int64 and product rows (B,) int64 of B pairs; for blended queries the row whose item they also want,
+    `second` (B,), and the share of their own, `share` (B,)."""
+
+    codes: Tensor
+    products: Tensor
+    second: Tensor | None = None
+    share: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        moved = (None if t is None else t.to(device) for t in (self.second, self.share))
+        return Batch(self.codes.to(device), self.products.to(device), *moved)
+
+    def take(self, rows: Tensor) -> Batch:
+        """Some pairs; blends are left out, since their partners may not be among them."""
+        return Batch(self.codes[:, rows], self.products[rows])
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """`loss` over queries and items under every Matryoshka cut of `dims`.
+
+    Negatives are the other items of the batch and, with a `queue`, those of earlier steps; never those that share an
+    identity with the query's pair, nor, with a `margin`, those that score higher than the own item by more than it.
+    `log_q` (products,) corrects InfoNCE for popularity. `gamma` and `circle_margin` are the circle loss's.
+    """
+
+    temperature: Callable[[], Tensor]
+    dims: tuple[int, ...]
+    loss: LossName = "info_nce"
+    margin: float | None = None
+    log_q: Tensor | None = None
+    queue: ItemQueue | None = None
+    gamma: float = 32.0
+    circle_margin: float = 0.25
+
+    def __call__(self, queries: Tensor, answers: Tensor, batch: Batch) -> Tensor:
+        """The loss of every query, (B,); `answers` (B, D) are their items."""
+        items, codes, products = answers, batch.codes, batch.products
+        if self.queue is not None:
+            old, old_codes, old_products = self.queue.items()
+            items = torch.cat([answers, old.to(answers)])
+            codes, products = torch.cat([codes, old_codes], 1), torch.cat([products, old_products])
+        loss, log_q = self._loss(), None
+        if self.log_q is not None and self.loss == "info_nce":
+            log_q = self.log_q.to(items)[products]
+
+        def of(rows: Tensor) -> Tensor:
+            ignore = same_identity(batch.codes[:, rows], codes)
+            extra: dict[str, Tensor | None] = {"log_q": log_q} if log_q is not None else {}
+            if batch.second is not None and batch.share is not None:
+                ignore = ignore | same_identity(batch.codes[:, batch.second[rows]], codes)
+                extra |= {"second": batch.second[rows], "share": batch.share[rows].to(items)}
+            if self.margin is not None:
+                ignore = ignore | too_similar(queries[rows] @ items.T, rows, self.margin)
+            found = partial(loss, positive=rows, ignore=ignore, **extra)
+            return matryoshka(found, [queries[rows], items], self.dims)
+
+        return in_blocks(of, len(queries), queries.device)
+
+    def remember(self, answers: Tensor, batch: Batch) -> None:
+        """Put the batch's items into the queue, if there is one; after the loss, so that no item meets itself."""
+        if self.queue is not None:
+            self.queue.push(answers.detach(), batch.codes, batch.products)
+
+    def _loss(self) -> Callable[..., Tensor]:
+        if self.loss == "circle":
+            return partial(circle, gamma=self.gamma, margin=self.circle_margin)
+        return partial(info_nce if self.loss == "info_nce" else sigmoid, temperature=self.temperature())
+
+
+def codes_of(*identities: np.ndarray) -> Tensor:
+    """(K, B) int64 from K identities, each (B,)."""
+    return torch.from_numpy(np.stack(identities).astype(np.int64))

@@ -1,0 +1,125 @@
+"""One gradient, however the batch is cut: whole, in chunks, over processes. Checked on a real encoder in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from openmoon.config import MOON_MIX, EncoderConfig
+from openmoon.data.image_cache import ImageCache
+from openmoon.data.views import Parts
+from openmoon.losses.temperature import Temperature
+from openmoon.models.encoder import ProductEncoder
+from openmoon.training.backward import backward
+from openmoon.training.contrast import Contrast
+from openmoon.training.distributed import ALONE, World
+from openmoon.training.featurize import Featurizer
+from openmoon.training.posttrain import IDENTITIES, Mix, PairTable, posttraining_objective
+from openmoon.training.queue import ItemQueue
+from openmoon.training.sources import LiveImages, LiveText
+from tests.conftest import WORDS
+
+B = 9
+
+
+def quiet(chunks, description, total):  # type: ignore[no-untyped-def]
+    return chunks
+
+
+class Run:
+    """An encoder with live trunks, 9 pairs of texts and pictures, and an objective with a queue that holds 5 items."""
+
+    def __init__(self, encoder: ProductEncoder, cache: ImageCache, keys: list[str], loss: str, augment: float = 0.0) -> None:
+        self.encoder = encoder.double().requires_grad_(True).train(augment > 0)  # without augmentation no dropout
+        self.temperature = Temperature(0.1).double()
+        texts = LiveText(encoder.text)
+        column = np.array([" ".join(WORDS[n : n + 3]) for n in range(B)], dtype=object)
+        texts.prepare(list(column), quiet)
+        self.encode = Featurizer(encoder, LiveImages(encoder.image, cache, 32, augment), texts)
+        pictures = np.array([keys[n % len(keys)] for n in range(B)], dtype=object)
+        items = Parts({"title": column, "rich": column}, pictures)
+        pairs = PairTable(Parts({"text": column[::-1].copy()}, pictures[::-1].copy()), np.arange(B), np.arange(B))
+        mix = Mix([m.query for m in MOON_MIX], [m.item for m in MOON_MIX], [m.share for m in MOON_MIX])
+        queue = ItemQueue(5, 8, IDENTITIES)
+        generator = torch.Generator().manual_seed(0)
+        queue.push(torch.randn(5, 8, generator=generator), torch.full((IDENTITIES, 5), -1), torch.zeros(5, dtype=torch.int64))
+        contrast = Contrast(self.temperature, (4, 8), loss, queue=queue.double())  # type: ignore[arg-type]
+        self.objective = posttraining_objective(contrast, pairs, items, np.arange(B), mix)
+
+    def gradients(self, chunk: int, world: World = ALONE) -> dict[str, Tensor]:
+        modules = torch.nn.ModuleDict({"encoder": self.encoder, "temperature": self.temperature})
+        modules.zero_grad(set_to_none=True)
+        plan = self.objective(np.arange(B), np.random.default_rng(0))
+        output = backward(plan, self.encode, (7, 3), chunk, world)
+        parameters = dict(modules.named_parameters())
+        world.average_gradients(parameters.values())
+        found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
+        return found | {"loss": output.losses[next(iter(output.losses))].detach()}
+
+
+@pytest.fixture
+def cached(pictures: list[Path], tmp_path: Path) -> tuple[ImageCache, list[str]]:
+    cache = ImageCache(tmp_path / "cache", 32)
+    cache.fill(pictures)
+    return cache, cache.keys(pictures)
+
+
+def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    moved = {name for name, gradient in expected.items() if gradient.abs().max() > 0}
+    assert any(name.startswith("encoder.image") for name in moved)
+    assert any(name.startswith("encoder.text") for name in moved)
+    for name in moved | set(found):
+        wanted = expected.get(name, torch.zeros(()).double())
+        torch.testing.assert_close(found[name], wanted.expand_as(found[name]), atol=1e-9, rtol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 9, 50])
+@pytest.mark.parametrize("loss", ["info_nce", "circle", "sigmoid"])
+def test_chunks_give_the_gradient_of_the_whole(
+    tiny_encoder: ProductEncoder, cached: tuple[ImageCache, list[str]], chunk: int, loss: str
+) -> None:
+    whole = Run(tiny_encoder, *cached, loss).gradients(0)
+    assert_same(Run(tiny_encoder, *cached, loss).gradients(chunk), whole)
+
+
+def test_dropout_and_augmentation_are_the_same_in_both_passes(
+    tiny_config: EncoderConfig, tiny_encoder: ProductEncoder, cached: tuple[ImageCache, list[str]]
+) -> None:
+    """The gradient of a chunked step is that of the loss it reports: a small step along it lowers the loss as predicted."""
+    for layer in tiny_encoder.fusion.layers:
+        layer.dropout = 0.3  # type: ignore[assignment]
+    weight = tiny_encoder.fusion.head.weight
+    before = Run(tiny_encoder, *cached, "info_nce", augment=0.8).gradients(4)
+    step = 1e-6
+    with torch.no_grad():
+        weight += step * before["encoder.fusion.head.weight"]
+    after = Run(tiny_encoder, *cached, "info_nce", augment=0.8).gradients(4)
+    slope = (after["loss"] - before["loss"]) / step
+    torch.testing.assert_close(slope, before["encoder.fusion.head.weight"].square().sum(), rtol=1e-3, atol=1e-8)
+
+
+def _one_of_two(rank: int, folder: str, encoder: ProductEncoder, keys: list[str], chunk: int) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    run = Run(encoder, ImageCache(Path(folder) / "cache", 32), keys, "info_nce")
+    torch.save(run.gradients(chunk, World(rank, 2)), f"{folder}/gradients-{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("chunk", [0, 2])
+def test_two_processes_give_the_gradient_of_one(
+    tiny_encoder: ProductEncoder, cached: tuple[ImageCache, list[str]], tmp_path: Path, chunk: int
+) -> None:
+    """9 pairs over 2 processes: 4 and 5. Every query meets the items of both, and every process ends with one gradient."""
+    whole = Run(tiny_encoder, *cached, "info_nce").gradients(0)
+    tiny_encoder.zero_grad(set_to_none=True)
+    mp.start_processes(
+        _one_of_two, (str(tmp_path), tiny_encoder, cached[1], chunk), nprocs=2, start_method="spawn"
+    )
+    for rank in range(2):
+        assert_same(torch.load(tmp_path / f"gradients-{rank}.pt"), whole)

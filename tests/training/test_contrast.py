@@ -1,0 +1,80 @@
+"""The contrast of a batch: queue, guards and cuts against the plain loss over all of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from openmoon.losses import circle, info_nce, log_frequency, matryoshka, sigmoid
+from openmoon.training.contrast import Batch, Contrast
+from openmoon.training.queue import ItemQueue
+
+B, DIM = 6, 8
+
+
+def unit(n: int, seed: int) -> Tensor:
+    return F.normalize(torch.randn(n, DIM, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def tau() -> Tensor:
+    return torch.tensor(0.1)
+
+
+def batch() -> Batch:
+    return Batch(torch.tensor([[0, 1, 2, 3, 3, 4], [9, 9, 8, 7, 6, 5]]), torch.arange(B))
+
+
+def queue() -> ItemQueue:
+    held = ItemQueue(4, DIM, 2)
+    held.push(unit(4, 5), torch.tensor([[0, 50, 51, 4], [60, 61, 62, 63]]), torch.tensor([10, 11, 12, 13]))
+    return held
+
+
+def ignored() -> Tensor:
+    """By hand: rows 0 and 1 share a query, 3 and 4 an SPU; the queue holds the SPUs of rows 0 and 5."""
+    mask = torch.eye(B, B + 4, dtype=torch.bool)
+    for i, j in ((0, 1), (1, 0), (3, 4), (4, 3), (0, B), (5, B + 3)):
+        mask[i, j] = True
+    return mask
+
+
+@pytest.mark.parametrize("name", ["info_nce", "circle", "sigmoid"])
+def test_the_queue_adds_columns_and_identities_mask_them(name: str) -> None:
+    queries, answers, held = unit(B, 1), unit(B, 2), queue()
+    loss = {"info_nce": lambda q, p: info_nce(q, p, 0.1, ignore=ignored()),
+            "circle": lambda q, p: circle(q, p, gamma=8.0, margin=0.3, ignore=ignored()),
+            "sigmoid": lambda q, p: sigmoid(q, p, 0.1, ignore=ignored())}[name]  # fmt: skip
+    expected = matryoshka(loss, [queries, torch.cat([answers, unit(4, 5)])], [4, 8])
+    found = Contrast(tau, (4, 8), name, queue=held, gamma=8.0, circle_margin=0.3)  # type: ignore[arg-type]
+    torch.testing.assert_close(found(queries, answers, batch()), expected)
+
+
+def test_likely_false_negatives_are_masked() -> None:
+    queries, answers = unit(B, 1), unit(B, 2)
+    scores = queries @ answers.T
+    ignore = ignored()[:, :B] | (scores > scores.diagonal()[:, None] + 0.2)
+    assert (ignore & ~ignored()[:, :B]).any()
+    expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore=ignore), [queries, answers], [4, 8])
+    torch.testing.assert_close(Contrast(tau, (4, 8), margin=0.2)(queries, answers, batch()), expected)
+
+
+def test_popular_items_are_corrected_also_in_the_queue() -> None:
+    queries, answers = unit(B, 1), unit(B, 2)
+    log_q = log_frequency(torch.tensor([0, 0, 0, 1, 10, 10, 13]), 14)
+    columns = log_q[[*range(B), 10, 11, 12, 13]]
+    expected = info_nce(queries, torch.cat([answers, unit(4, 5)]), 0.1, ignore=ignored(), log_q=columns)
+    torch.testing.assert_close(Contrast(tau, (8,), log_q=log_q, queue=queue())(queries, answers, batch()), expected)
+
+
+def test_only_what_was_compared_is_remembered() -> None:
+    contrast = Contrast(tau, (8,), queue=ItemQueue(8, DIM, 2))
+    contrast(unit(B, 1), unit(B, 2), batch())
+    assert contrast.queue is not None
+    assert contrast.queue.filled == 0
+    contrast.remember(unit(B, 2), batch())
+    assert contrast.queue.filled == B
+    with_own = contrast(unit(B, 1), unit(B, 2), batch())
+    without = Contrast(tau, (8,))(unit(B, 1), unit(B, 2), batch())
+    assert (with_own > without).sum() >= B - 1, "other items count twice; the own one, held too, is no negative"
