@@ -81,6 +81,8 @@ class FusionConfig(Section):
     expansion: float = Field(2.0, gt=0)  # hidden width of the FFN / width
     dropout: Fraction = 0.0
     pooling: Literal["modality", "token"] = "modality"
+    experts: int = Field(0, ge=0, le=64)  # modality-driven experts in the later half of the layers, from stage 2 on; 0 = dense
+    top: int = Field(2, ge=1)  # of them see each token
 
 
 class EncoderConfig(Section):
@@ -90,6 +92,10 @@ class EncoderConfig(Section):
     text: TextTrunkConfig = TextTrunkConfig()
     fusion: FusionConfig = FusionConfig()
     dims: list[Annotated[int, Field(ge=1)]] = Field([64, 128, 256], min_length=1)
+
+    def dense(self) -> EncoderConfig:
+        """The same without experts: what stage 1 trains."""
+        return self.model_copy(update={"fusion": self.fusion.model_copy(update={"experts": 0})})
 
 
 class OptimConfig(Section):
@@ -166,6 +172,23 @@ class CircleConfig(Section):
     margin: Fraction = 0.25
 
 
+class AlignmentConfig(Section):
+    """Weights of what steers routing and the weights of the five objectives (`objectives: dual` on an encoder with experts)."""
+
+    load_balance: float = Field(0.01, ge=0)  # experts are used alike
+    weight_balance: float = Field(0.1, ge=0)  # no objective is forgotten
+    sparsity: float = Field(0.01, ge=0)  # an expert serves few objectives
+    naive: bool = False  # let the loss lower the weight of what is hard, for comparison
+
+
+class FilterConfig(Section):
+    """Dynamic sample filtering: pairs whose item scores hardly above the negatives count for less."""
+
+    kappa: float = Field(10.0, gt=0)
+    delta: float = Field(0.6, gt=0, le=1)  # confidence from which a pair counts fully
+    start: float = Field(0.2, ge=0)  # of the threshold, which falls to 0
+
+
 class PosttrainConfig(OptimConfig):
     """Stage 2: query→item pairs from behaviour, told from the other items of the batch."""
 
@@ -175,6 +198,15 @@ class PosttrainConfig(OptimConfig):
     loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"
     circle: CircleConfig = CircleConfig()
     negatives: NegativesConfig = NegativesConfig()
+    objectives: Literal["mix", "dual"] = "mix"  # a pair under views drawn from mix, or under all views in five objectives
+    alignment: AlignmentConfig = AlignmentConfig()
+    filter: FilterConfig | None = None
+
+    @model_validator(mode="after")
+    def _parts_fit_the_objectives(self) -> PosttrainConfig:
+        if self.objectives == "dual" and (self.blend or "mix" in self.model_fields_set):
+            raise ValueError("mix and blend have no effect with objectives: dual, which shows every view; leave them out")
+        return self
 
     @model_validator(mode="after")
     def _parts_fit_the_loss(self) -> PosttrainConfig:

@@ -122,7 +122,7 @@ def test_pooling_weighs_modalities_as_it_says(tiny_config: EncoderConfig, poolin
     text = Tokens(torch.randn(1, 2, 32), torch.ones(1, 2, dtype=torch.bool))
     i, t = encoder.fusion.image_in(image.values)[0], encoder.fusion.text_in(text.values)[0]
     pooled = (i.mean(0) + t.mean(0)) / 2 if pooling == "modality" else torch.cat([i, t]).mean(0)
-    torch.testing.assert_close(encoder.fusion(image, text)[0], encoder.fusion.head(pooled))
+    torch.testing.assert_close(encoder.fusion(image, text)[0][0], encoder.fusion.head(pooled))
 
 
 def test_unknown_trunks_are_named(tiny_config: EncoderConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from torch import Tensor
 from openmoon.config import MOON_MIX, EncoderConfig
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.views import Parts
+from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.losses.temperature import Temperature
-from openmoon.models.encoder import ProductEncoder
+from openmoon.models.encoder import ProductEncoder, upcycled
+from openmoon.training import dual_alignment
 from openmoon.training.backward import backward
 from openmoon.training.contrast import Contrast
 from openmoon.training.distributed import ALONE, World
@@ -23,6 +26,7 @@ from openmoon.training.posttrain import IDENTITIES, Mix, PairTable, posttraining
 from openmoon.training.queue import ItemQueue
 from openmoon.training.sources import LiveImages, LiveText
 from tests.conftest import WORDS
+from tests.models.test_experts import EXPERTS, routed_config
 
 B = 9
 
@@ -34,7 +38,10 @@ def quiet(chunks, description, total):  # type: ignore[no-untyped-def]
 class Run:
     """An encoder with live trunks, 9 pairs of texts and pictures, and an objective with a queue that holds 5 items."""
 
-    def __init__(self, encoder: ProductEncoder, cache: ImageCache, keys: list[str], loss: str, augment: float = 0.0) -> None:
+    def __init__(
+        self, encoder: ProductEncoder, cache: ImageCache, keys: list[str], loss: str = "info_nce", augment: float = 0.0,
+        dual: bool = False,
+    ) -> None:  # fmt: skip
         self.encoder = encoder.double().requires_grad_(True).train(augment > 0)  # without augmentation no dropout
         self.temperature = Temperature(0.1).double()
         texts = LiveText(encoder.text)
@@ -45,21 +52,28 @@ class Run:
         items = Parts({"title": column, "rich": column}, pictures)
         pairs = PairTable(Parts({"text": column[::-1].copy()}, pictures[::-1].copy()), np.arange(B), np.arange(B))
         mix = Mix([m.query for m in MOON_MIX], [m.item for m in MOON_MIX], [m.share for m in MOON_MIX])
-        queue = ItemQueue(5, 8, IDENTITIES)
-        generator = torch.Generator().manual_seed(0)
-        queue.push(torch.randn(5, 8, generator=generator), torch.full((IDENTITIES, 5), -1), torch.zeros(5, dtype=torch.int64))
+        codes = torch.full((dual_alignment.IDENTITIES if dual else IDENTITIES, 5), -1)
+        queue = ItemQueue(5, 8, len(codes))
+        queue.push(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), codes, torch.zeros(5, dtype=torch.int64))
         contrast = Contrast(self.temperature, (4, 8), loss, queue=queue.double())  # type: ignore[arg-type]
-        self.objective = posttraining_objective(contrast, pairs, items, np.arange(B), mix)
+        self.heads = torch.nn.ModuleDict({"temperature": self.temperature})
+        if dual:
+            torch.manual_seed(2)
+            self.heads["alignment"] = matrix = AlignmentMatrix(EXPERTS, 5).double()
+            terms = dual_alignment.Alignment(naive=True)  # so that every gradient there is takes part
+            self.objective = dual_alignment.dual_alignment_objective(contrast, pairs, items, np.arange(B), matrix, terms)
+        else:
+            self.objective = posttraining_objective(contrast, pairs, items, np.arange(B), mix)
 
     def gradients(self, chunk: int, world: World = ALONE) -> dict[str, Tensor]:
-        modules = torch.nn.ModuleDict({"encoder": self.encoder, "temperature": self.temperature})
+        modules = torch.nn.ModuleDict({"encoder": self.encoder, "heads": self.heads})
         modules.zero_grad(set_to_none=True)
-        plan = self.objective(np.arange(B), np.random.default_rng(0))
+        plan = self.objective(np.arange(B), np.random.default_rng(0), 0.0)
         output = backward(plan, self.encode, (7, 3), chunk, world)
         parameters = dict(modules.named_parameters())
         world.average_gradients(parameters.values())
         found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
-        return found | {"loss": output.losses[next(iter(output.losses))].detach()}
+        return found | {"loss": torch.stack(list(output.losses.values())).sum().detach()}
 
 
 @pytest.fixture
@@ -85,6 +99,20 @@ def test_chunks_give_the_gradient_of_the_whole(
 ) -> None:
     whole = Run(tiny_encoder, *cached, loss).gradients(0)
     assert_same(Run(tiny_encoder, *cached, loss).gradients(chunk), whole)
+
+
+@pytest.mark.parametrize("chunk", [2, 5])
+def test_routing_and_its_terms_are_the_same_in_chunks(
+    tiny_encoder: ProductEncoder, cached: tuple[ImageCache, list[str]], chunk: int
+) -> None:
+    routed = upcycled(tiny_encoder, routed_config(tiny_encoder.config))
+    with torch.no_grad():
+        for parameter in routed.fusion.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    whole = Run(copy.deepcopy(routed), *cached, dual=True).gradients(0)
+    assert_same(Run(copy.deepcopy(routed), *cached, dual=True).gradients(chunk), whole)
+    assert whole["heads.alignment.logits"].abs().max() > 0
+    assert whole["encoder.fusion.layers.0.feed_forward.router.weight"].abs().max() > 0
 
 
 def test_dropout_and_augmentation_are_the_same_in_both_passes(

@@ -48,7 +48,7 @@ def test_the_queue_adds_columns_and_identities_mask_them(name: str) -> None:
             "sigmoid": lambda q, p: sigmoid(q, p, 0.1, ignore=ignored())}[name]  # fmt: skip
     expected = matryoshka(loss, [queries, torch.cat([answers, unit(4, 5)])], [4, 8])
     found = Contrast(tau, (4, 8), name, queue=held, gamma=8.0, circle_margin=0.3)  # type: ignore[arg-type]
-    torch.testing.assert_close(found(queries, answers, batch()), expected)
+    torch.testing.assert_close(found(queries, answers, batch()).losses, expected)
 
 
 def test_likely_false_negatives_are_masked() -> None:
@@ -57,7 +57,7 @@ def test_likely_false_negatives_are_masked() -> None:
     ignore = ignored()[:, :B] | (scores > scores.diagonal()[:, None] + 0.2)
     assert (ignore & ~ignored()[:, :B]).any()
     expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore=ignore), [queries, answers], [4, 8])
-    torch.testing.assert_close(Contrast(tau, (4, 8), margin=0.2)(queries, answers, batch()), expected)
+    torch.testing.assert_close(Contrast(tau, (4, 8), margin=0.2)(queries, answers, batch()).losses, expected)
 
 
 def test_popular_items_are_corrected_also_in_the_queue() -> None:
@@ -65,7 +65,7 @@ def test_popular_items_are_corrected_also_in_the_queue() -> None:
     log_q = log_frequency(torch.tensor([0, 0, 0, 1, 10, 10, 13]), 14)
     columns = log_q[[*range(B), 10, 11, 12, 13]]
     expected = info_nce(queries, torch.cat([answers, unit(4, 5)]), 0.1, ignore=ignored(), log_q=columns)
-    torch.testing.assert_close(Contrast(tau, (8,), log_q=log_q, queue=queue())(queries, answers, batch()), expected)
+    torch.testing.assert_close(Contrast(tau, (8,), log_q=log_q, queue=queue())(queries, answers, batch()).losses, expected)
 
 
 def test_only_what_was_compared_is_remembered() -> None:
@@ -75,6 +75,6 @@ def test_only_what_was_compared_is_remembered() -> None:
     assert contrast.queue.filled == 0
     contrast.remember(unit(B, 2), batch())
     assert contrast.queue.filled == B
-    with_own = contrast(unit(B, 1), unit(B, 2), batch())
-    without = Contrast(tau, (8,))(unit(B, 1), unit(B, 2), batch())
+    with_own = contrast(unit(B, 1), unit(B, 2), batch()).losses
+    without = Contrast(tau, (8,))(unit(B, 1), unit(B, 2), batch()).losses
     assert (with_own > without).sum() >= B - 1, "other items count twice; the own one, held too, is no negative"

@@ -50,7 +50,7 @@ def run(
         noisy = DATA[rows] + 0.1 * torch.from_numpy(rng.normal(size=(len(rows), 6))).float()
         return Encoded(nn.functional.normalize(model(noisy), dim=1))
 
-    def objective(rows: np.ndarray, rng: np.random.Generator) -> Plan:
+    def objective(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             vectors = encoded[0].vectors
             old, _, _ = queue.items()

@@ -83,7 +83,7 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
     spus = np.arange(N) // 2
     objective = posttraining_objective(Contrast(tau, (4, 8)), pairs(), items(), spus, mix())
     rows = np.array([1, 2, 5, 7, 11, 14])
-    plan = objective(rows, np.random.default_rng(0))
+    plan = objective(rows, np.random.default_rng(0), 0.0)
     asked_queries, asked_items = plan.views
     asked = [list(zip(views.texts, views.images, strict=True)) for views in (asked_queries, asked_items)]
     shown = [[views.index(row) for row in views] for views in asked]
@@ -107,7 +107,7 @@ def test_blended_queries_find_the_items_of_both_pictures() -> None:
     spus = np.arange(N) // 2
     objective = posttraining_objective(Contrast(tau, (4, 8)), photos, items(), spus, only, blend=0.7)
     rows = np.array([0, 3, 4, 5, 7, 8, 9])
-    plan = objective(rows, np.random.default_rng(1))
+    plan = objective(rows, np.random.default_rng(1), 0.0)
     row_of = {f"photo {k}": i for i, k in enumerate(rows)}
     same = torch.from_numpy(spus[rows][:, None] == spus[rows][None])
     second, share, ignore = torch.arange(len(rows)), torch.ones(len(rows), dtype=torch.float64), same.clone()
@@ -128,7 +128,7 @@ def test_drawn_views_follow_the_shares() -> None:
     n = 600
     one = PairTable(Parts({"text": column(*["q"] * n)}, column(*["p"] * n)), np.ones(n, int), np.arange(n))
     objective = posttraining_objective(Contrast(tau, (8,)), one, items(), np.arange(N), mix())
-    asked, _ = objective(np.arange(n), np.random.default_rng(0)).views
+    asked, _ = objective(np.arange(n), np.random.default_rng(0), 0.0).views
     both = np.mean([t is not None and i is not None for t, i in zip(asked.texts, asked.images, strict=True)])
     assert both == pytest.approx(0.5 / 2.5, abs=0.05)
 
@@ -142,7 +142,7 @@ def test_pairs_that_fit_no_view_are_a_programming_error() -> None:
 def test_pretraining_uses_only_what_products_have() -> None:
     rows = np.flatnonzero(items().has("image"))
     objective = pretraining_objective(tau, items(), np.arange(N), rows, [8], 1.0, 0.5)
-    plan = objective(np.arange(len(rows)), np.random.default_rng(0))
+    plan = objective(np.arange(len(rows)), np.random.default_rng(0), 0.0)
     pictures, texts, again = plan.views
     assert pictures.texts == [None] * len(rows)
     assert None not in pictures.images

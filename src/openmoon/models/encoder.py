@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash, write_json
+from openmoon.models.experts import upcycle
 from openmoon.models.fusion import Fusion, build_fusion
 from openmoon.models.image_trunk import ImageTrunk, build_image_trunk, save_image_trunk
 from openmoon.models.text_trunk import TextTrunk, build_text_trunk, save_text_trunk
@@ -47,7 +48,12 @@ class ProductEncoder(nn.Module):
 
     def forward(self, image: Tokens | None, text: Tokens | None) -> Tensor:
         """Trunk tokens of a batch → (B, dim) unit vectors. A row without tokens of a modality lacks it."""
-        return F.normalize(self.fusion(image, text), dim=-1)
+        return self.routed(image, text)[0]
+
+    def routed(self, image: Tokens | None, text: Tokens | None) -> tuple[Tensor, Tensor | None]:
+        """`forward`, and how the tokens were shared out among experts, (B, 2, L, Z) as in `Fusion`; None if it is dense."""
+        vectors, routing = self.fusion(image, text)
+        return F.normalize(vectors, dim=-1), routing
 
     def encode(
         self,
@@ -141,7 +147,17 @@ def build_encoder(config: EncoderConfig, saved: Path | None = None) -> ProductEn
         image.dim, text.dim, width=f.width, depth=f.layers, heads=f.heads, hidden=int(f.width * f.expansion),
         dim=max(config.dims), dropout=f.dropout, pooling=f.pooling,
     )  # fmt: skip
-    return ProductEncoder(image, text, fusion, config).eval()
+    encoder = ProductEncoder(image, text, fusion, config.dense())
+    return upcycled(encoder, config).eval()
+
+
+def upcycled(encoder: ProductEncoder, config: EncoderConfig) -> ProductEncoder:
+    """The dense `encoder` with the experts that `config` asks for, if any; it computes the same until it is trained."""
+    fusion = config.fusion
+    if fusion.experts:
+        upcycle(encoder.fusion.layers, fusion.width, fusion.experts, min(fusion.top, fusion.experts))
+    encoder.config = config
+    return encoder
 
 
 def truncate(vectors: np.ndarray, dim: int) -> np.ndarray:

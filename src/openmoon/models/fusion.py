@@ -7,13 +7,13 @@ projection of its trunks: a random one, until `principal.start_from_data` takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openmoon.models.experts import Experts, Routing
 from openmoon.models.tokens import Tokens, masked_mean
 
 IMAGE, TEXT = 0, 1
@@ -34,7 +34,7 @@ class FeedForward(nn.Module):
 
 
 class FusionLayer(nn.Module):
-    """Pre-norm self-attention and feed-forward; the feed-forward part is handed in, so experts can take its place."""
+    """Pre-norm self-attention and feed-forward, which is dense or, after `experts.upcycle`, a mixture of experts."""
 
     def __init__(self, width: int, heads: int, feed_forward: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
@@ -48,9 +48,15 @@ class FusionLayer(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, composition: Tensor) -> tuple[Tensor, Routing | None]:
+        """Tokens (B, T, width), and how experts shared them. `composition` (B,) indexes `experts.COMPOSITIONS`."""
         x = x + F.dropout(self._attention(self.norm_attention(x), mask), self.dropout, self.training)
-        return x + F.dropout(self.feed_forward(self.norm_feed_forward(x)), self.dropout, self.training)
+        normed, routing = self.norm_feed_forward(x), None
+        if isinstance(self.feed_forward, Experts):
+            change, routing = self.feed_forward(normed, mask, composition)
+        else:
+            change = self.feed_forward(normed)
+        return x + F.dropout(change, self.dropout, self.training), routing
 
     def _attention(self, x: Tensor, mask: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -85,16 +91,21 @@ class Fusion(nn.Module):
             nn.init.orthogonal_(linear.weight)  # type: ignore[arg-type]
             nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
 
-    def forward(self, image: Tokens | None, text: Tokens | None) -> Tensor:
+    def forward(self, image: Tokens | None, text: Tokens | None) -> tuple[Tensor, Tensor | None]:
+        """Vectors (B, dim), and of L layers with Z experts the routing (B, 2, L, Z): mean probability, then load."""
         parts, masks = [], []
         for kind, tokens, project in ((IMAGE, image, self.image_in), (TEXT, text, self.text_in)):
             if tokens is not None:
                 parts.append(project(tokens.values.to(self.kind.dtype)) + self.kind[kind])
                 masks.append(tokens.mask)
         x, mask = torch.cat(parts, 1), torch.cat(masks, 1)
+        composition = _composition(image, text)
+        routings = []
         for layer in self.layers:
-            x = layer(x, mask)
-        return self.head(self._pool(x, masks))
+            x, routing = layer(x, mask, composition)
+            if routing is not None:
+                routings.append(torch.stack(routing, 1))
+        return self.head(self._pool(x, masks)), torch.stack(routings, 2) if routings else None
 
     def _pool(self, x: Tensor, masks: list[Tensor]) -> Tensor:
         if self.pooling == "token":
@@ -102,6 +113,12 @@ class Fusion(nn.Module):
         means = [masked_mean(part, m) for part, m in zip(x.split([m.shape[1] for m in masks], 1), masks, strict=True)]
         present = torch.stack([m.any(1) for m in masks]).to(x.dtype)
         return torch.stack(means).sum(0) / present.sum(0)[:, None]
+
+
+def _composition(image: Tokens | None, text: Tokens | None) -> Tensor:
+    """(B,) index into `experts.COMPOSITIONS`: 0 text, 1 image, 2 both."""
+    present = [tokens.mask.any(1).long() if tokens is not None else 0 for tokens in (text, image)]
+    return torch.as_tensor(present[0] + 2 * present[1] - 1).clamp(min=0)
 
 
 def build_fusion(
@@ -115,8 +132,7 @@ def build_fusion(
     dim: int,
     dropout: float = 0.0,
     pooling: Literal["modality", "token"] = "modality",
-    feed_forward: Callable[[int, int], nn.Module] = FeedForward,
 ) -> Fusion:
-    """A fusion transformer of `depth` layers whose FFNs come from `feed_forward(width, hidden)`."""
-    layers = [FusionLayer(width, heads, feed_forward(width, hidden), dropout) for _ in range(depth)]
+    """A dense fusion transformer of `depth` layers, their FFNs `hidden` wide."""
+    layers = [FusionLayer(width, heads, FeedForward(width, hidden), dropout) for _ in range(depth)]
     return Fusion(image_dim, text_dim, width, dim, layers, pooling)

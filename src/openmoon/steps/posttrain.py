@@ -7,20 +7,25 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from torch import nn
 
 from openmoon.config import Recipe
 from openmoon.data.views import Column, Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.losses import log_frequency
-from openmoon.models.encoder import ProductEncoder, build_encoder
+from openmoon.losses.dual_alignment import AlignmentMatrix
+from openmoon.losses.temperature import Temperature
+from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
 from openmoon.steps.console import console
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.trained import load_trained
 from openmoon.steps.workspace import Workspace, open_workspace
+from openmoon.training import dual_alignment
 from openmoon.training.contrast import Contrast
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
+from openmoon.training.filtering import SampleFilter
 from openmoon.training.posttrain import IDENTITIES, Mix, PairTable, posttraining_objective
 from openmoon.training.queue import ItemQueue
 
@@ -45,18 +50,30 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
         if recipe.pretrain is None:
             start_fusion(featurize, learnt)
-    negatives = config.negatives
-    queue = ItemQueue(negatives.queue, encoder.dim, IDENTITIES) if negatives.queue else None
-    log_q = log_frequency(torch.from_numpy(train.item), len(work.items)) if negatives.popularity else None
+    heads = nn.ModuleDict({"temperature": Temperature(config.temperature)})
+    negatives, dual = config.negatives, config.objectives == "dual"
+    identities = dual_alignment.IDENTITIES if dual else IDENTITIES
+    contrast = Contrast(
+        heads["temperature"], tuple(encoder.dims), config.loss,
+        margin=negatives.margin,
+        log_q=log_frequency(torch.from_numpy(train.item), len(work.items)) if negatives.popularity else None,
+        queue=ItemQueue(negatives.queue, encoder.dim, identities) if negatives.queue else None,
+        gamma=config.circle.gamma, circle_margin=config.circle.margin,
+        filter=SampleFilter(**config.filter.model_dump()) if config.filter else None,
+    )  # fmt: skip
+    if dual:
+        matrix = None
+        if recipe.encoder.fusion.experts:
+            matrix = AlignmentMatrix(recipe.encoder.fusion.experts, len(dual_alignment.OBJECTIVES))
+            heads["alignment"] = matrix
+        terms = dual_alignment.Alignment(**config.alignment.model_dump())
+        objective = dual_alignment.dual_alignment_objective(contrast, train, work.parts, work.spus, matrix, terms)
+    else:
+        objective = posttraining_objective(contrast, train, work.parts, work.spus, mix, config.blend)
     return train_stage(
-        "posttrain", work, featurize, config, len(train),
-        lambda temperature: posttraining_objective(
-            Contrast(temperature, tuple(encoder.dims), config.loss, negatives.margin, log_q, queue, config.circle.gamma,
-                     config.circle.margin),
-            train, work.parts, work.spus, mix, config.blend),
-        lambda: _validate(work, featurize, val), fresh,
+        "posttrain", work, featurize, config, len(train), heads, objective, lambda: _validate(work, featurize, val), fresh,
         origin=encoder.fingerprint(PRETRAINED) if recipe.pretrain is None else encoder.fingerprint(),
-        memory=queue, world=world,
+        memory=contrast.queue, world=world,
     )  # fmt: skip
 
 
@@ -86,7 +103,7 @@ def _start(work: Workspace) -> ProductEncoder:
     if encoder is None:
         raise UserError(f"{recipe.workdir / 'pretrain'}: stage 1 has not been trained; run `openmoon pretrain` with this recipe "
                         "first, or start from the bare trunks with pretrain=null.")  # fmt: skip
-    return encoder
+    return upcycled(encoder, recipe.encoder)
 
 
 def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict[str, float]:

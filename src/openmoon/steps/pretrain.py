@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from openmoon.config import Recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
+from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import build_encoder
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.workspace import Workspace, open_workspace
@@ -29,7 +31,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     with world.leader_first():
         work = open_workspace(recipe)
         torch.manual_seed(recipe.seed)
-        encoder = build_encoder(recipe.encoder)
+        encoder = build_encoder(recipe.encoder.dense())
         train, val = work.rows("train"), _matched(work, work.rows("val"))[:MAX_VALIDATION]
         if not len(val):
             raise UserError("data.split.val: no validation product has both text and picture; raise data.split.val.")
@@ -51,9 +53,10 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         score = sum(metrics["mrr"] for metrics in found.values()) / len(found)
         return {"score": score, **{f"{name}_r1": metrics["recall@1"] for name, metrics in found.items()}}
 
+    temperature = Temperature(config.temperature)
     return train_stage(
-        "pretrain", work, featurize, config, len(rows),
-        lambda temperature: pretraining_objective(
+        "pretrain", work, featurize, config, len(rows), nn.ModuleDict({"temperature": temperature}),
+        pretraining_objective(
             temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision),
         validate, fresh, origin=encoder.fingerprint(PRETRAINED), world=world,
     )  # fmt: skip

@@ -12,7 +12,6 @@ from torch import nn
 
 from openmoon.config import OptimConfig
 from openmoon.io import content_hash, write_json, write_text
-from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.principal import pooled_features, start_from_data
 from openmoon.models.unfreeze import unfreeze
@@ -83,7 +82,8 @@ def train_stage(
     featurize: Featurizer,
     config: OptimConfig,
     examples: int,
-    make_objective: Callable[[Temperature], Objective],
+    heads: nn.ModuleDict,
+    objective: Objective,
     validate: Callable[[], dict[str, float]],
     fresh: bool,
     *,
@@ -92,23 +92,23 @@ def train_stage(
     world: World = ALONE,
 ) -> Path:
     """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json. `origin`
-    identifies the weights that training starts from; a checkpoint of another origin is not resumed. `memory` as in `fit`."""
+    identifies the weights that training starts from; a checkpoint of another origin is not resumed. `heads` are what the
+    objective learns besides the encoder, `temperature` among them; `memory` as in `fit`."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
     with world.leader_first():
         if fresh:
             (folder / "checkpoint.pt").unlink(missing_ok=True)
-    temperature = Temperature(config.temperature)
     trunks: list[nn.Module] = [trunk for trunk, trained in ((encoder.image, config.train_image_trunk),
                                                              (encoder.text, config.train_text_trunk)) if trained]  # fmt: skip
-    optimizer = build_optimizer(encoder.fusion, temperature, trunks, config.lr, config.trunk_lr, config.weight_decay)
+    optimizer = build_optimizer(encoder.fusion, heads, trunks, config.lr, config.trunk_lr, config.weight_decay)
     schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
                         config.validate_every, config.checkpoint_every, config.patience, config.chunk)  # fmt: skip
     run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.data_hash, origin)
-    module = nn.ModuleDict({"encoder": encoder, "temperature": temperature})
+    module = nn.ModuleDict({"encoder": encoder, **heads})
     with bar(f"Training {name}", schedule.total) as (progress, task):
         result = fit(
-            module, optimizer, temperature, featurize, make_objective(temperature), validate, schedule,
+            module, optimizer, heads["temperature"], featurize, objective, validate, schedule,
             clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run, memory=memory, world=world,
             on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
         )  # fmt: skip

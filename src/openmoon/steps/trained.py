@@ -42,7 +42,8 @@ def load_trained(recipe: Recipe, stage: str, data_hash: str) -> ProductEncoder |
         raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {data_hash}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
     encoder = ProductEncoder.from_pretrained(folder)
-    wanted, found = recipe.encoder.model_dump(), encoder.config.model_dump()
+    wanted = (recipe.encoder.dense() if stage == "pretrain" else recipe.encoder).model_dump()
+    found = encoder.config.model_dump()
     for part in wanted:
         if wanted[part] != found[part]:
             raise UserError(f"{folder}: encoder.{part} is {found[part]}, the recipe says {wanted[part]}; undo the change, or "

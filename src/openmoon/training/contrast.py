@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openmoon.losses import circle, in_blocks, info_nce, matryoshka, same_identity, sigmoid, too_similar
+from openmoon.training.filtering import SampleFilter
 from openmoon.training.queue import ItemQueue
 
 LossName = Literal["info_nce", "circle", "sigmoid"]
@@ -37,13 +38,21 @@ class Batch:
         return Batch(self.codes[:, rows], self.products[rows])
 
 
+class Compared(NamedTuple):
+    """The loss of every query (B,), and with a filter how far its pair is trusted, φ (B,) in 0..1."""
+
+    losses: Tensor
+    confidence: Tensor | None
+
+
 @dataclass(frozen=True)
 class Contrast:
     """`loss` over queries and items under every Matryoshka cut of `dims`.
 
     Negatives are the other items of the batch and, with a `queue`, those of earlier steps; never those that share an
     identity with the query's pair, nor, with a `margin`, those that score higher than the own item by more than it.
-    `log_q` (products,) corrects InfoNCE for popularity. `gamma` and `circle_margin` are the circle loss's.
+    `log_q` (products,) corrects InfoNCE for popularity. `gamma` and `circle_margin` are the circle loss's. With a `filter` the
+    losses of pairs that look mislabelled are weighed down.
     """
 
     temperature: Callable[[], Tensor]
@@ -54,9 +63,10 @@ class Contrast:
     queue: ItemQueue | None = None
     gamma: float = 32.0
     circle_margin: float = 0.25
+    filter: SampleFilter | None = None
 
-    def __call__(self, queries: Tensor, answers: Tensor, batch: Batch) -> Tensor:
-        """The loss of every query, (B,); `answers` (B, D) are their items."""
+    def __call__(self, queries: Tensor, answers: Tensor, batch: Batch, progress: float = 0.0) -> Compared:
+        """Compare `queries` (B, D) with their items `answers` (B, D); `progress` is the share of the training that is done."""
         items, codes, products = answers, batch.codes, batch.products
         if self.queue is not None:
             old, old_codes, old_products = self.queue.items()
@@ -72,12 +82,31 @@ class Contrast:
             if batch.second is not None and batch.share is not None:
                 ignore = ignore | same_identity(batch.codes[:, batch.second[rows]], codes)
                 extra |= {"second": batch.second[rows], "share": batch.share[rows].to(items)}
-            if self.margin is not None:
-                ignore = ignore | too_similar(queries[rows] @ items.T, rows, self.margin)
+            confidence = queries.new_ones(len(rows))
+            if self.margin is not None or self.filter is not None:
+                scores = (queries[rows] @ items.T).detach()
+                if self.filter is not None:
+                    confidence = self.filter.confidence(scores, rows, ignore, progress)
+                if self.margin is not None:
+                    ignore = ignore | too_similar(scores, rows, self.margin)
             found = partial(loss, positive=rows, ignore=ignore, **extra)
-            return matryoshka(found, [queries[rows], items], self.dims)
+            return torch.stack([matryoshka(found, [queries[rows], items], self.dims), confidence], 1)
 
-        return in_blocks(of, len(queries), queries.device)
+        losses, confidence = in_blocks(of, len(queries), queries.device).unbind(1)
+        if self.filter is None:
+            return Compared(losses, None)
+        confidence = confidence.detach()
+        return Compared(losses * self.filter.weights(confidence), confidence)
+
+    def figures(self, found: Compared) -> dict[str, float]:
+        """For the log: with a filter, the share of pairs that count fully."""
+        if self.filter is None or found.confidence is None:
+            return {}
+        return {"kept": float((found.confidence >= self.filter.delta).float().mean())}
+
+    def within_products(self) -> Contrast:
+        """The same for a product's own picture and text, which are in no queue and carry no label that could be wrong."""
+        return replace(self, queue=None, log_q=None, filter=None)
 
     def remember(self, answers: Tensor, batch: Batch) -> None:
         """Put the batch's items into the queue, if there is one; after the loss, so that no item meets itself."""

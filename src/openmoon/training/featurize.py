@@ -31,10 +31,12 @@ class Featurizer:
         groups = views.by_composition()
         parts = [self._same_composition(views.take(rows), rng) for rows in groups]
         place = torch.from_numpy(np.argsort(np.concatenate(groups), kind="stable"))
-        return Encoded(torch.cat([part.vectors for part in parts])[place.to(parts[0].vectors.device)])
+        place = place.to(parts[0].vectors.device)
+        routing = [part.routing for part in parts if part.routing is not None]
+        return Encoded(torch.cat([part.vectors for part in parts])[place], torch.cat(routing)[place] if routing else None)
 
     def _same_composition(self, views: Views, rng: np.random.Generator | None) -> Encoded:
-        return Encoded(self.encoder(self.images(views.images, rng), self.texts(views.texts, rng)))
+        return Encoded(*self.encoder.routed(self.images(views.images, rng), self.texts(views.texts, rng)))
 
     @torch.inference_mode()
     def vectors(

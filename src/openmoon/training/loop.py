@@ -160,7 +160,7 @@ def _step(
     module.train()
     rows = order[place * schedule.batch : (place + 1) * schedule.batch]
     optimizer.zero_grad(set_to_none=True)
-    plan = objective(rows, np.random.default_rng([seed, 2, step]))
+    plan = objective(rows, np.random.default_rng([seed, 2, step]), step / schedule.total)
     output = backward(plan, encode, (seed, 3, step), schedule.chunk, world)
     loss = torch.stack(list(output.losses.values())).sum()
     if not torch.isfinite(loss):

@@ -9,11 +9,12 @@ from torch import nn
 
 
 def build_optimizer(
-    head: nn.Module, temperature: nn.Module, trunks: list[nn.Module], lr: float, trunk_lr: float, weight_decay: float
+    fusion: nn.Module, heads: nn.Module, trunks: list[nn.Module], lr: float, trunk_lr: float, weight_decay: float
 ) -> torch.optim.AdamW:
-    """Fused AdamW: `lr` for the head, `trunk_lr` for the trunks that are trained; no decay on vectors and scalars."""
-    groups = [{"params": list(temperature.parameters()), "lr": lr, "weight_decay": 0.0}]
-    for module, rate in [(head, lr), *((trunk, trunk_lr) for trunk in trunks)]:
+    """Fused AdamW: `lr` for the fusion and the objective's own `heads` (τ …), `trunk_lr` for the trunks that are trained; no
+    decay on heads, vectors and scalars."""
+    groups = [{"params": list(heads.parameters()), "lr": lr, "weight_decay": 0.0}]
+    for module, rate in [(fusion, lr), *((trunk, trunk_lr) for trunk in trunks)]:
         matrices = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
         vectors = [p for p in module.parameters() if p.ndim <= 1 and p.requires_grad]
         groups += [{"params": matrices, "lr": rate, "weight_decay": weight_decay},

@@ -41,6 +41,6 @@ class Plan:
     loss: Callable[[Sequence[Encoded]], StepOutput]
 
 
-Objective = Callable[[np.ndarray, np.random.Generator], Plan]
-"""Rows of the training table (B,) and a generator → the plan of a step."""
+Objective = Callable[[np.ndarray, np.random.Generator, float], Plan]
+"""Rows of the training table (B,), a generator, and how much of the training is done, 0..1 → the plan of a step."""
 Encode = Callable[[Views, np.random.Generator], Encoded]

@@ -58,7 +58,7 @@ def posttraining_objective(
     if (chances[:, -1] < 0.5).any():
         raise ValueError("some pairs fit no combination of the mix; drop them before training")
 
-    def plan(rows: np.ndarray, rng: np.random.Generator) -> Plan:
+    def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         kind = np.minimum((rng.random(len(rows))[:, None] > chances[rows]).sum(1), len(mix.share) - 1)
         chosen = pairs.item[rows]
         asked = pairs.queries.show([mix.query[k] for k in kind], rows)
@@ -74,9 +74,9 @@ def posttraining_objective(
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             queries, answers = (one.vectors for one in encoded)
             here = batch.to(queries.device)
-            value = contrast(queries, answers, here).mean()
+            found = contrast(queries, answers, here, progress)
             contrast.remember(answers, here)
-            return StepOutput({contrast.loss: value}, answers)
+            return StepOutput({contrast.loss: found.losses.mean()}, answers, contrast.figures(found))
 
         return Plan([asked, shown], loss)
 

@@ -39,7 +39,7 @@ def pretraining_objective(
     """
     has_image, has_text = items.has("image"), items.has("rich")
 
-    def plan(batch: np.ndarray, rng: np.random.Generator) -> Plan:
+    def plan(batch: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         products = rows[batch]
         both = products[has_image[products] & has_text[products]]
         pictured = products[has_image[products]]

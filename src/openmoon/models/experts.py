@@ -1,0 +1,71 @@
+"""Modality-driven mixture of experts: tokens of a text, a picture, or both are shared out among feed-forward networks.
+
+MOON2.0 puts experts in place of FFNs, routed with a view to the modalities that an input is composed of. Reconstructed: 4
+experts of which 2 see each token, in the later half of the layers, starting as copies of the dense FFN, so that the encoder
+first computes what it did before ("upcycling", Komatsuzaki et al. 2023).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+COMPOSITIONS = ("text", "image", "text+image")
+
+
+class Routing(NamedTuple):
+    """How the tokens of each input were shared out: mean `probability` and `load`, the share of them that each expert got;
+    both (B, Z), rows sum to 1."""
+
+    probability: Tensor
+    load: Tensor
+
+
+class Experts(nn.Module):
+    """`count` copies of the feed-forward network `dense`, `top` of which see each token, by their routing weights.
+
+    The router sees the token and what its input is composed of: `G = softmax(W_g·h + u_composition)`; the weights of the `top`
+    are normalised to sum 1.
+    """
+
+    def __init__(self, dense: nn.Module, width: int, count: int, top: int) -> None:
+        super().__init__()
+        self.top = top
+        self.router = nn.Linear(width, count, bias=False)
+        self.composition = nn.Parameter(torch.zeros(len(COMPOSITIONS), count))
+        self.experts = nn.ModuleList(copy.deepcopy(dense) for _ in range(count))
+        nn.init.normal_(self.router.weight, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor, composition: Tensor) -> tuple[Tensor, Routing]:
+        """(B, T, width), zero where `mask` (B, T) is false, and the routing. `composition` (B,) indexes `COMPOSITIONS`.
+
+        Tokens are sorted by expert, so each expert does one matrix product over all that it got, padding left out.
+        """
+        row, place = mask.nonzero(as_tuple=True)
+        tokens = x[row, place]
+        probability = (self.router(tokens) + self.composition[composition[row]]).softmax(-1)
+        weight, chosen = probability.topk(self.top, dim=-1)
+        weight = (weight / weight.sum(-1, keepdim=True)).flatten()
+        counts = chosen.flatten().bincount(minlength=len(self.experts))
+        by_expert = chosen.flatten().argsort(stable=True)
+        mixed = torch.zeros_like(tokens)
+        for expert, part in zip(self.experts, by_expert.split(counts.tolist()), strict=True):
+            token = part // self.top
+            mixed = mixed.index_add(0, token, expert(tokens[token]) * weight[part, None])
+        out = torch.zeros_like(x).index_put((row, place), mixed)
+        load = torch.zeros_like(probability).scatter(1, chosen, 1 / self.top)
+        return out, Routing(_mean_by_row(probability, row, mask), _mean_by_row(load, row, mask))
+
+
+def upcycle(layers: nn.ModuleList, width: int, count: int, top: int) -> None:
+    """Put experts in the place of the dense feed-forward networks of the later half of the fusion layers."""
+    for layer in list(layers)[len(layers) // 2 :]:
+        layer.feed_forward = Experts(layer.feed_forward, width, count, top)  # type: ignore[arg-type]
+
+
+def _mean_by_row(values: Tensor, row: Tensor, mask: Tensor) -> Tensor:
+    total = values.new_zeros(len(mask), values.shape[1]).index_add(0, row, values)
+    return total / mask.sum(1, keepdim=True).clamp(min=1)

@@ -1,0 +1,150 @@
+"""Dual-level alignment (MOON2.0): queries meet products, and a product's picture and text meet, in five objectives at once.
+
+Each counts by the experts that its inputs were routed to (`losses/dual_alignment.py`). An objective whose modality a pair
+lacks leaves the pair out; it is never fed zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openmoon.data.views import Parts
+from openmoon.losses.dual_alignment import (
+    AlignmentMatrix,
+    load_balance,
+    objective_weights,
+    sparsity,
+    weight_balance,
+)
+from openmoon.training.contrast import Batch, Contrast, codes_of
+from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
+from openmoon.training.posttrain import PairTable
+
+WHOLE = "rich+image"  # a product with all that it has
+OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
+
+IDENTITIES = 3  # by which a pair's item may be another's false negative: SPU, query, product as shown
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Weights of the terms beside the five objectives. `naive` lets the gradient of a weighted loss reach the weight."""
+
+    load_balance: float = 0.01
+    weight_balance: float = 0.1
+    sparsity: float = 0.01
+    naive: bool = False
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """An objective of a step: its number, the views of both sides (places in the plan; place 0 shows whole products, of which
+    the rows `among` meet), and the identities of what meets."""
+
+    objective: int
+    query: int
+    item: int
+    batch: Batch
+    among: np.ndarray | None = None
+
+
+def dual_alignment_objective(
+    contrast: Contrast,
+    pairs: PairTable,
+    items: Parts,
+    spus: np.ndarray,
+    matrix: AlignmentMatrix | None,
+    terms: Alignment,
+) -> Objective:
+    """The five objectives for a batch of pairs; without experts (`matrix` None) all count alike.
+
+    `contrast` compares; its queue holds whole products and serves the three objectives of queries. Raises `ValueError` at a
+    step whose pairs meet in no objective.
+    """
+    has_both = items.has(WHOLE, complete=True)
+
+    def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
+        chosen = pairs.item[rows]
+        views = [items.show([WHOLE] * len(rows), chosen)]
+        products = torch.from_numpy(chosen)
+        batch = Batch(codes_of(spus[chosen], pairs.query[rows], views[0].identity()), products)
+        meetings: list[_Meeting] = []
+        for objective, view in enumerate(("text", "image", "text+image")):
+            have = np.flatnonzero(pairs.queries.has(view, complete=True)[rows])
+            if len(have) > 1:
+                meetings.append(_Meeting(objective, len(views), 0, batch.take(torch.from_numpy(have)), have))
+                views.append(pairs.queries.show([view] * len(have), rows[have]))
+        both = np.flatnonzero(has_both[chosen])
+        if len(both) > 1:
+            kinds = np.where(items.has("title")[chosen[both]], rng.choice(["title", "rich"], len(both)), "rich")
+            pictures, texts = items.show(["image"] * len(both), chosen[both]), items.show(list(kinds), chosen[both])
+            within = Batch(codes_of(spus[chosen[both]], pictures.identity(), texts.identity()), products[both])
+            place = len(views)
+            meetings += [_Meeting(3, place, place + 1, within), _Meeting(4, place + 1, place, within)]
+            views += [pictures, texts]
+        if not meetings:
+            raise ValueError("no pair of the batch has what any objective needs")
+
+        def loss(encoded: Sequence[Encoded]) -> StepOutput:
+            output = _loss(contrast, meetings, encoded, matrix, terms, progress)
+            contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
+            return output
+
+        return Plan(views, loss)
+
+    return plan
+
+
+def _loss(
+    contrast: Contrast, meetings: list[_Meeting], encoded: Sequence[Encoded], matrix: AlignmentMatrix | None,
+    terms: Alignment, progress: float,
+) -> StepOutput:  # fmt: skip
+    inside = contrast.within_products()
+    figures: dict[str, float] = {}
+    whole = encoded[0].vectors
+    found: dict[int, Tensor] = {}
+    for meeting in meetings:
+        queries, items = encoded[meeting.query].vectors, encoded[meeting.item].vectors
+        compare = inside
+        if meeting.among is not None:
+            compare, items = contrast, items[torch.from_numpy(meeting.among).to(items.device)]
+        compared = compare(queries, items, meeting.batch.to(queries.device), progress)
+        found[meeting.objective] = compared.losses.mean()
+        figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in compare.figures(compared).items()}
+    weights = whole.new_ones(len(OBJECTIVES))
+    losses: dict[str, Tensor] = {}
+    if matrix is not None:
+        served = matrix()
+        weights = objective_weights(_usage(meetings, encoded), served)
+        present = torch.zeros(len(OBJECTIVES), dtype=torch.bool, device=weights.device)
+        present[list(found)] = True
+        routing = torch.cat([one.routing for one in encoded if one.routing is not None])
+        losses = {
+            "load balance": terms.load_balance * load_balance(routing[:, 0], routing[:, 1]),
+            "weight balance": terms.weight_balance * weight_balance(weights, present),
+            "sparsity": terms.sparsity * sparsity(served),
+        }
+        if not terms.naive:
+            weights = weights.detach()
+    losses |= {OBJECTIVES[m]: weights[m] * value for m, value in found.items()}
+    return StepOutput(losses, whole, figures | {f"weight, {OBJECTIVES[m]}": float(weights[m].detach()) for m in found})
+
+
+def _usage(meetings: list[_Meeting], encoded: Sequence[Encoded]) -> Tensor:
+    """(M, Z): the mean routing weight of what meets in each objective, both sides and all layers alike."""
+    first = encoded[0].routing
+    if first is None:
+        raise ValueError("an alignment matrix needs an encoder with experts")
+    rows = [first.new_zeros(first.shape[-1])] * len(OBJECTIVES)
+    for meeting in meetings:
+        sides = [encoded[place].routing for place in (meeting.query, meeting.item)]
+        means = [side[:, 0].mean((0, 1)) for side in sides if side is not None]
+        rows[meeting.objective] = torch.stack(means).mean(0)
+    return torch.stack(rows)
+
+

@@ -1,0 +1,37 @@
+"""Dynamic sample filtering (MOON2.0): pairs that look mislabelled to the encoder count for less, leniently at first.
+
+`φ = σ(κ·((s(q, p) − s(q, n)) − Δ̄))`; Δ̄ decays over training. Reconstructed: s(q, n) is the mean score of the query's negatives
+in the batch (the papers have one negative in a triplet); Δ̄ falls from 0.2 to 0 by half a cosine; a pair below δ = 0.6 counts
+φ/δ.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from openmoon.losses.positives import split_scores
+
+
+@dataclass(frozen=True)
+class SampleFilter:
+    """κ, δ in 0..1 and where Δ̄ starts. φ carries no gradient."""
+
+    kappa: float = 10.0
+    delta: float = 0.6
+    start: float = 0.2
+
+    def confidence(self, scores: Tensor, positive: Tensor, ignore: Tensor, progress: float) -> Tensor:
+        """φ of each query's pair, (B,). `scores` (B, N), the column of each one's own item (B,), which columns are no negatives
+        (B, N), and the share of the training that is done."""
+        own, negative = split_scores(scores.detach(), positive, ignore)
+        mean = (scores.detach() * negative).sum(1) / negative.sum(1).clamp(min=1)
+        threshold = self.start * 0.5 * (1 + math.cos(math.pi * progress))
+        return torch.sigmoid(self.kappa * (own - mean - threshold))
+
+    def weights(self, confidence: Tensor) -> Tensor:
+        """1 for pairs of confidence δ or more, less below, (B,)."""
+        return (confidence / self.delta).clamp(max=1)

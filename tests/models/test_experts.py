@@ -1,0 +1,124 @@
+"""Experts against a loop over tokens, and against the dense layer that they start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from openmoon import ProductEncoder
+from openmoon.config import EncoderConfig
+from openmoon.models.encoder import upcycled
+from openmoon.models.experts import Experts
+from openmoon.models.fusion import FeedForward
+from openmoon.models.tokens import Tokens
+
+WIDTH, EXPERTS = 6, 4
+
+
+def filled(seed: int = 0) -> FeedForward:
+    torch.manual_seed(seed)
+    dense = FeedForward(WIDTH, 10)
+    with torch.no_grad():
+        for parameter in dense.parameters():
+            parameter.normal_()
+    return dense.double()
+
+
+def apart(top: int) -> Experts:
+    """Experts that are no copies of each other, and a router with opinions."""
+    experts = Experts(filled(), WIDTH, EXPERTS, top).double()
+    with torch.no_grad():
+        for parameter in experts.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    return experts
+
+
+def tokens() -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(5, 7, WIDTH, dtype=torch.float64, generator=generator)
+    return x, torch.rand(5, 7, generator=generator) < 0.6, torch.tensor([0, 1, 2, 2, 0])
+
+
+@pytest.mark.parametrize("top", [1, 2, 4])
+def test_parity_with_a_loop_over_tokens(top: int) -> None:
+    experts = apart(top)
+    x, mask, composition = tokens()
+    results = []
+    for plain in (False, True):
+        inputs = x.clone().requires_grad_()
+        if plain:
+            out = torch.zeros_like(x)
+            for b, t in mask.nonzero().tolist():
+                gates = (experts.router(inputs[b, t]) + experts.composition[composition[b]]).softmax(-1)
+                best = gates.argsort(descending=True)[:top]
+                mixed = sum(gates[z] / gates[best].sum() * experts.experts[z](inputs[b, t]) for z in best.tolist())
+                out = out.index_put((torch.tensor([b]), torch.tensor([t])), torch.as_tensor(mixed)[None])
+        else:
+            out, _ = experts(inputs, mask, composition)
+        weights = torch.arange(out.numel(), dtype=torch.float64).view_as(out)
+        leaves = [inputs, *experts.parameters()]
+        gradients = torch.autograd.grad((out * weights).sum(), leaves, allow_unused=True)
+        results.append([out, *(torch.zeros(()).double() if g is None else g for g in gradients)])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected.expand_as(found), atol=1e-9, rtol=1e-9)
+
+
+def test_routing_says_where_tokens_went() -> None:
+    experts = apart(2)
+    x, mask, composition = tokens()
+    _, routing = experts(x, mask, composition)
+    for shares in routing:
+        torch.testing.assert_close(shares.sum(1), torch.ones(5).double())
+    gates = (experts.router(x[2, mask[2]]) + experts.composition[2]).softmax(-1)
+    torch.testing.assert_close(routing.probability[2], gates.mean(0))
+    counts = gates.topk(2).indices.flatten().bincount(minlength=EXPERTS)
+    torch.testing.assert_close(routing.load[2], counts / counts.sum(), check_dtype=False)
+
+
+def test_the_router_sees_what_an_input_is_composed_of() -> None:
+    experts = apart(2)
+    x, mask, _ = tokens()
+    found = [experts(x, mask, torch.full((5,), kind))[1].probability for kind in range(3)]
+    assert all((found[a] - found[b]).abs().max() > 1e-3 for a, b in ((0, 1), (1, 2)))
+
+
+def routed_config(config: EncoderConfig) -> EncoderConfig:
+    return config.model_copy(update={"fusion": config.fusion.model_copy(update={"experts": EXPERTS})})
+
+
+def batch() -> tuple[Tokens, Tokens]:
+    image, text = torch.randn(4, 5, 24), torch.randn(4, 6, 32)
+    return Tokens(image, torch.ones(4, 5) > 0), Tokens(text, torch.ones(4, 6) > 0)
+
+
+def test_an_upcycled_encoder_starts_as_the_dense_one(tiny_encoder: ProductEncoder, tiny_config: EncoderConfig) -> None:
+    image, text = batch()
+    inputs = [(image, text), (image, None), (None, text)]
+    dense = [tiny_encoder(*one) for one in inputs]
+    upcycled(tiny_encoder, routed_config(tiny_config))
+    for one, expected in zip(inputs, dense, strict=True):
+        vectors, routing = tiny_encoder.routed(*one)
+        torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=1e-5)
+        assert routing is not None
+        assert routing.shape == (4, 2, 1, EXPERTS)
+
+
+def test_an_encoder_with_experts_is_saved_and_loaded(
+    tiny_encoder: ProductEncoder, tiny_config: EncoderConfig, tmp_path: Path
+) -> None:
+    encoder = upcycled(tiny_encoder, routed_config(tiny_config))
+    with torch.no_grad():
+        for parameter in encoder.fusion.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    encoder.save_pretrained(tmp_path / "encoder")
+    again = ProductEncoder.from_pretrained(tmp_path / "encoder")
+    assert again.config.fusion.experts == EXPERTS
+    torch.testing.assert_close(again(*batch_of(3)), encoder(*batch_of(3)))
+
+
+def batch_of(seed: int) -> tuple[Tokens, Tokens]:
+    torch.manual_seed(seed)
+    return batch()

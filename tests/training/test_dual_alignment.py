@@ -1,0 +1,102 @@
+"""The five objectives against what they should add up to; what a pair lacks is left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from openmoon.data.views import Parts
+from openmoon.losses import info_nce, matryoshka, same_identity
+from openmoon.losses.dual_alignment import AlignmentMatrix, load_balance, objective_weights, sparsity, weight_balance
+from openmoon.training.contrast import Contrast
+from openmoon.training.dual_alignment import IDENTITIES, OBJECTIVES, Alignment, dual_alignment_objective
+from openmoon.training.plan import Encoded, Plan
+from openmoon.training.posttrain import PairTable
+from openmoon.training.queue import ItemQueue
+from tests.training.test_objectives import DIM, N, column, items, pairs, tau, vectors
+
+ROWS = np.array([1, 2, 5, 7, 11, 14, 18])
+SPUS = np.arange(N) // 2
+
+
+def plan_of(matrix: AlignmentMatrix | None = None, table: PairTable | None = None, **options: object) -> Plan:
+    contrast = Contrast(tau, (4, 8), **options)  # type: ignore[arg-type]
+    objective = dual_alignment_objective(contrast, table or pairs(), items(), SPUS, matrix, Alignment())
+    return objective(ROWS, np.random.default_rng(0), 0.0)
+
+
+def expected_losses() -> dict[str, torch.Tensor]:
+    """By hand: for each objective the rows that have both sides, compared under the identities of SPU, query and look."""
+    table, products = pairs(), items()
+    chosen = table.item[ROWS]
+    whole = products.show(["rich+image"] * len(ROWS), chosen)
+    found = {}
+    for name, view in zip(OBJECTIVES, ("text", "image", "text+image"), strict=False):
+        have = [r for r, row in enumerate(ROWS) if table.queries.has(view, complete=True)[row]]
+        asked = vectors(table.queries.show([view] * len(have), ROWS[have]))
+        codes = torch.tensor(np.stack([SPUS[chosen[have]], table.query[ROWS[have]], whole.identity()[have]]))
+        ignore = same_identity(codes, codes)
+        found[name] = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore=ignore), [asked, vectors(whole)[have]], [4, 8])  # noqa: B023
+    return {name: loss.mean() for name, loss in found.items()}
+
+
+def test_queries_of_every_kind_meet_whole_products() -> None:
+    plan = plan_of()
+    losses = plan.loss([Encoded(vectors(views)) for views in plan.views]).losses
+    assert set(losses) == set(OBJECTIVES)
+    for name, expected in expected_losses().items():
+        torch.testing.assert_close(losses[name], expected)
+
+
+def test_pictures_meet_texts_of_their_own_product() -> None:
+    plan = plan_of()
+    pictures, texts = plan.views[-2:]
+    assert pictures.texts == [None] * len(pictures)
+    assert texts.images == [None] * len(texts)
+    assert None not in pictures.images
+    assert None not in texts.texts
+    own = {key: (title, rich) for key, title, rich in zip(items().images, *items().texts.values(), strict=True)}
+    assert all(text in own[key] for key, text in zip(pictures.images, texts.texts, strict=True))
+
+
+def test_an_objective_whose_modality_is_absent_is_left_out() -> None:
+    words = PairTable(Parts({"text": column(*["q"] * 20)}, column(*[None] * 20)), pairs().item, pairs().query)
+    plan = plan_of(table=words)
+    assert all(None not in views.images or set(views.images) == {None} for views in plan.views[1:])
+    losses = plan.loss([Encoded(vectors(views)) for views in plan.views]).losses
+    assert set(losses) == {OBJECTIVES[0], *OBJECTIVES[3:]}
+
+
+def test_routing_decides_the_weights_and_no_gradient_lowers_them() -> None:
+    torch.manual_seed(0)
+    matrix = AlignmentMatrix(3, len(OBJECTIVES)).double()
+    with torch.no_grad():
+        matrix.logits.normal_()
+    plan = plan_of(matrix)
+    generator = torch.Generator().manual_seed(1)
+    routing = [torch.rand(len(v), 2, 2, 3, generator=generator, dtype=torch.float64).softmax(-1) for v in plan.views]
+    output = plan.loss([Encoded(vectors(v), r) for v, r in zip(plan.views, routing, strict=True)])
+    plain = plan_of().loss([Encoded(vectors(v)) for v in plan.views]).losses
+    sides = [(1, 0), (2, 0), (3, 0), (4, 5), (5, 4)]
+    usage = torch.stack([(routing[a][:, 0].mean((0, 1)) + routing[b][:, 0].mean((0, 1))) / 2 for a, b in sides])
+    weights = objective_weights(usage, matrix())
+    for place, name in enumerate(OBJECTIVES):
+        torch.testing.assert_close(output.losses[name], weights[place] * plain[name])
+        assert not output.losses[name].requires_grad
+        assert output.figures[f"weight, {name}"] == pytest.approx(weights[place].item())
+    every = torch.cat(routing)
+    torch.testing.assert_close(output.losses["load balance"], 0.01 * load_balance(every[:, 0], every[:, 1]))
+    torch.testing.assert_close(output.losses["weight balance"], 0.1 * weight_balance(weights, weights > 0))
+    torch.testing.assert_close(output.losses["sparsity"], 0.01 * sparsity(matrix()))
+
+
+def test_the_queue_serves_queries_alone() -> None:
+    queue = ItemQueue(9, DIM, IDENTITIES)
+    first, second = (plan_of(queue=queue) for _ in range(2))
+    encoded = [Encoded(vectors(views)) for views in first.views]
+    before, after = first.loss(encoded).losses, second.loss(encoded).losses
+    assert queue.filled == 9
+    for name in OBJECTIVES[3:]:
+        torch.testing.assert_close(before[name], after[name])
+    assert any(after[name] > before[name] for name in OBJECTIVES[:3])
