@@ -1,0 +1,78 @@
+"""Post-training in all its forms through the real command line: resumed, in chunks and over processes it is one training."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.e2e.conftest import COMMAND, ENVIRONMENT, Cli
+
+# everything at once; nothing random in the encoder, so that cutting a batch differently changes no more than rounding
+FULL = [
+    "encoder.fusion.experts=3", "posttrain.objectives=dual", "posttrain.negatives={queue: 40, margin: 0.3, popularity: true}",
+    "posttrain.filter={}", "posttrain.augment=0",
+]  # fmt: skip
+
+
+def losses(workdir: Path) -> list[float]:
+    lines = [json.loads(line) for line in (workdir / "posttrain" / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def weights(workdir: Path) -> dict[str, np.ndarray]:
+    return load_file(workdir / "posttrain" / "encoder" / "model.safetensors")
+
+
+@pytest.fixture
+def place(recipe: Path, finished: object, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A new workdir that shares stage 1 and the cache with the finished run."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        for shared in ("pretrain", "cache"):
+            (folder / shared).symlink_to(recipe.parent / "run" / shared)
+        return folder
+
+    return make
+
+
+def test_the_full_objective_resumes_to_the_same_weights(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    straight, cut = place("straight"), place("cut")
+    cli("posttrain", recipe, f"workdir={straight}", *FULL)
+    assert len(losses(straight)) == 12
+    process = subprocess.Popen([*COMMAND, "posttrain", str(recipe), f"workdir={cut}", *FULL], env=ENVIRONMENT)
+    metrics = cut / "posttrain" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and '"step": 3' in metrics.read_text()):
+        np.testing.assert_allclose(losses(other), losses(whole), rtol=1e-5)
+    process.kill()
+    process.wait()
+    assert not (cut / "posttrain" / "summary.json").exists()
+    cli("posttrain", recipe, f"workdir={cut}", *FULL)
+    assert losses(cut) == losses(straight)
+    for name, value in weights(straight).items():
+        np.testing.assert_array_equal(weights(cut)[name], value)
+    last = json.loads((straight / "posttrain" / "metrics.jsonl").read_text().splitlines()[-2])
+    assert 0 <= last["kept, text → product"] <= 1
+    assert sum(value for name, value in last.items() if name.startswith("weight, ")) == pytest.approx(5, abs=1e-3)
+
+
+def test_chunks_and_processes_train_the_same_encoder(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    whole, chunked, two = place("whole"), place("chunked"), place("two")
+    cli("posttrain", recipe, f"workdir={whole}", *FULL)
+    cli("posttrain", recipe, f"workdir={chunked}", *FULL, "posttrain.chunk=5")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", *COMMAND[1:]]
+    done = subprocess.run([*launch, "posttrain", str(recipe), f"workdir={two}", *FULL], env=ENVIRONMENT,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((two / "posttrain" / "summary.json").read_text())["processes"] == 2
+    for other in (chunked, two):
+        np.testing.assert_allclose(losses(other), losses(whole), rtol=1e-5)
+        for name, value in weights(whole).items():
+            np.testing.assert_allclose(weights(other)[name], value, atol=1e-6, err_msg=name)
