@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_the_full_objective_resumes_to_the_same_weights(recipe: Path, place, cli
     process = subprocess.Popen([*COMMAND, "posttrain", str(recipe), f"workdir={cut}", *FULL], env=ENVIRONMENT)
     metrics = cut / "posttrain" / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and '"step": 3' in metrics.read_text()):
-        np.testing.assert_allclose(losses(other), losses(whole), rtol=1e-5)
+        time.sleep(0.005)
     process.kill()
     process.wait()
     assert not (cut / "posttrain" / "summary.json").exists()
