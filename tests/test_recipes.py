@@ -10,14 +10,15 @@ from openmoon.config import load_recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.expected import Expected
 
-RECIPES = sorted((Path(__file__).parent.parent / "recipes").rglob("*.yaml"))
+FOLDER = Path(__file__).parent.parent / "recipes"
+RECIPES = sorted(FOLDER.rglob("*.yaml"), key=lambda path: (path.parent != FOLDER, path))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_recipes_load(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    assert recipe.workdir == Path("runs") / path.stem
+    assert recipe.workdir == Path("runs") / path.relative_to(FOLDER).with_suffix("")
 
 
 EXPECTED = sorted((Path(__file__).parent.parent / "recipes" / "expected").glob("*.json"))
@@ -72,3 +73,22 @@ def test_environment_variables_with_defaults(tmp_path: Path, monkeypatch: pytest
     path.write_bytes(b"name: \xff\xfe")
     with pytest.raises(UserError, match="not valid YAML in UTF-8"):
         load_recipe(path)
+
+
+def test_a_recipe_changes_what_it_names_of_its_base(tmp_path: Path) -> None:
+    base = "name: base\nworkdir: runs/base\npretrain: {lr: 0.1, epochs: 3}\nposttrain: {epochs: 5}\n"
+    (tmp_path / "base.yaml").write_text(base)
+    own = tmp_path / "own.yaml"
+    own.write_text("base: base.yaml\nname: own\npretrain: {epochs: 4}\nposttrain: null\n")
+    recipe = load_recipe(own, ["pretrain.warmup=0.5"])
+    assert (recipe.name, recipe.workdir, recipe.posttrain) == ("own", Path("runs/base"), None)
+    assert recipe.pretrain is not None
+    assert (recipe.pretrain.lr, recipe.pretrain.epochs, recipe.pretrain.warmup) == (0.1, 4, 0.5)
+
+
+@pytest.mark.parametrize(("base", "message"), [("own.yaml", "is its own base"), ("gone.yaml", "own.yaml names it as its base")])
+def test_a_base_that_leads_nowhere_is_named(tmp_path: Path, base: str, message: str) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(f"base: {base}\nname: own\nworkdir: runs/own\n")
+    with pytest.raises(UserError, match=message):
+        load_recipe(own)

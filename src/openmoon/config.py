@@ -257,24 +257,41 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe, apply `dotted.key=value` overrides and check every field.
 
-    `${NAME}` and `${NAME:-default}` take environment variables. Raises `UserError` naming file, field, value and the
-    nearest known key.
+    `${NAME}` and `${NAME:-default}` take environment variables; `base: other.yaml` starts from another recipe, of which it
+    changes what it names. Raises `UserError` naming file, field, value and the nearest known key.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such recipe. The shipped ones are in recipes/*.yaml.")
-    try:
-        tree = yaml.safe_load(_expand(path.read_text(encoding="utf-8"), path)) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML in UTF-8: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected a mapping of recipe keys, found {type(tree).__name__}.")
+    tree = _read(Path(path))
     for override in overrides:
         _apply(tree, override)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
         raise UserError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from error
+
+
+def _read(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tree of a recipe laid over that of its `base`, if it names one; `below` are the recipes that led here."""
+    if not path.is_file():
+        named = f" ({below[-1]} names it as its base)" if below else " The shipped ones are in recipes/*.yaml."
+        raise UserError(f"{path}: no such recipe.{named}")
+    if path.resolve() in below:
+        raise UserError(f"{path}: is its own base, through {' and '.join(str(p) for p in below)}.")
+    try:
+        tree = yaml.safe_load(_expand(path.read_text(encoding="utf-8"), path)) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML in UTF-8: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected a mapping of recipe keys, found {type(tree).__name__}.")
+    if (base := tree.pop("base", None)) is None:
+        return tree
+    return _overlay(_read(path.parent / str(base), (*below, path.resolve())), tree)
+
+
+def _overlay(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`change` laid over `base`, sections key by key, everything else whole."""
+    both = {key: _overlay(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+            for key, value in change.items()}  # fmt: skip
+    return {**base, **both}
 
 
 def _expand(text: str, path: Path) -> str:
