@@ -65,10 +65,10 @@ class Run:
         else:
             self.objective = posttraining_objective(contrast, pairs, items, np.arange(B), mix)
 
-    def gradients(self, chunk: int, world: World = ALONE) -> dict[str, Tensor]:
+    def gradients(self, chunk: int, world: World = ALONE, rows: int = B) -> dict[str, Tensor]:
         modules = torch.nn.ModuleDict({"encoder": self.encoder, "heads": self.heads})
         modules.zero_grad(set_to_none=True)
-        plan = self.objective(np.arange(B), np.random.default_rng(0), 0.0)
+        plan = self.objective(np.arange(rows), np.random.default_rng(0), 0.0)
         output = backward(plan, self.encode, (7, 3), chunk, world)
         parameters = dict(modules.named_parameters())
         world.average_gradients(parameters.values())
@@ -131,23 +131,24 @@ def test_dropout_and_augmentation_are_the_same_in_both_passes(
     torch.testing.assert_close(slope, before["encoder.fusion.head.weight"].square().sum(), rtol=1e-3, atol=1e-8)
 
 
-def _one_of_two(rank: int, folder: str, encoder: ProductEncoder, keys: list[str], chunk: int) -> None:
+def _one_of_two(rank: int, folder: str, encoder: ProductEncoder, keys: list[str], chunk: int, rows: int) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     run = Run(encoder, ImageCache(Path(folder) / "cache", 32), keys, "info_nce")
-    torch.save(run.gradients(chunk, World(rank, 2)), f"{folder}/gradients-{rank}.pt")
+    torch.save(run.gradients(chunk, World(rank, 2), rows), f"{folder}/gradients-{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("chunk", [0, 2])
+@pytest.mark.parametrize(("chunk", "rows"), [(0, B), (2, B), (0, 1)])
 def test_two_processes_give_the_gradient_of_one(
-    tiny_encoder: ProductEncoder, cached: tuple[ImageCache, list[str]], tmp_path: Path, chunk: int
+    tiny_encoder: ProductEncoder, cached: tuple[ImageCache, list[str]], tmp_path: Path, chunk: int, rows: int
 ) -> None:
-    """9 pairs over 2 processes: 4 and 5. Every query meets the items of both, and every process ends with one gradient."""
-    whole = Run(tiny_encoder, *cached, "info_nce").gradients(0)
+    """9 pairs over 2 processes: 4 and 5; a single pair: none and 1. Every query meets the items of both, and every process
+    ends with one gradient."""
+    whole = Run(tiny_encoder, *cached, "info_nce").gradients(0, rows=rows)
     tiny_encoder.zero_grad(set_to_none=True)
     mp.start_processes(
-        _one_of_two, (str(tmp_path), tiny_encoder, cached[1], chunk), nprocs=2, start_method="spawn"
+        _one_of_two, (str(tmp_path), tiny_encoder, cached[1], chunk, rows), nprocs=2, start_method="spawn"
     )
     for rank in range(2):
         assert_same(torch.load(tmp_path / f"gradients-{rank}.pt"), whole)

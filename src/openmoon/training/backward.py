@@ -45,7 +45,9 @@ def backward(plan: Plan, encode: Encode, seed: Sequence[int], chunk: int = 0, wo
 
 def _pieces(tower: int, total: int, chunk: int, world: World) -> list[_Piece]:
     own = world.share(total)
-    starts = range(own.start, own.stop, chunk or max(1, len(own)))
+    if not own:
+        return [_Piece(tower, own)]
+    starts = range(own.start, own.stop, chunk or len(own))
     return [_Piece(tower, range(start, min(start + (chunk or len(own)), own.stop))) for start in starts]
 
 
@@ -53,7 +55,10 @@ def _encode(plan: Plan, encode: Encode, piece: _Piece, seed: Sequence[int]) -> E
     rng = np.random.default_rng([*seed, piece.tower, piece.rows.start])
     torch.manual_seed(int(rng.integers(2**62)))  # dropout
     views: Views = plan.views[piece.tower]
-    return encode(views.take(np.asarray(piece.rows)), rng)
+    if piece.rows:
+        return encode(views.take(np.asarray(piece.rows)), rng)
+    vectors, routing = encode(views.take(np.array([0])), rng)  # fewer rows than processes: only to know the shape of none
+    return Encoded(vectors[:0], None if routing is None else routing[:0])
 
 
 def _joint(found: list[Encoded], pieces: list[_Piece], tower: int, total: int, world: World) -> Encoded:
