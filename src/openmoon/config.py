@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from openmoon.errors import UserError, nearest
 
 View = Literal["title", "rich", "image", "title+image", "rich+image"]
+Action = Literal["click", "cart", "purchase"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -192,7 +193,8 @@ class FilterConfig(Section):
 class PosttrainConfig(OptimConfig):
     """Stage 2: query→item pairs from behaviour, told from the other items of the batch."""
 
-    actions: list[Literal["click", "cart", "purchase"]] = ["click", "cart", "purchase"]
+    actions: list[Action] = ["click", "cart", "purchase"]
+    weights: dict[Action, Annotated[float, Field(gt=0)]] = {}  # how much a pair counts by its strongest action; default 1
     mix: list[PairMix] = Field(MOON_MIX, min_length=1)
     blend: Fraction = 0.0  # share of the picture queries that are blended with another one; needs train_image_trunk
     loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"

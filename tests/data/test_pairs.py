@@ -17,9 +17,9 @@ def test_chosen_actions_with_a_query_become_distinct_pairs() -> None:
         ("click", "b", None, "photo.jpg"), ("click", "c", None, None), ("click", "d", "  ", None), 
         ("cart", "a", "red boots", None),
     ]), ["click", "purchase"])  # fmt: skip
-    assert found.select("query_text", "query_image", "product_id", "count").rows() == [
-        ("red boots", None, "a", 2),
-        (None, "photo.jpg", "b", 1),
+    assert found.select("query_text", "query_image", "product_id", "count", "action").rows() == [
+        ("red boots", None, "a", 2, "purchase"),
+        (None, "photo.jpg", "b", 1, "click"),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -155,3 +157,20 @@ def test_pretraining_uses_only_what_products_have() -> None:
     losses = loss_of(plan)
     torch.testing.assert_close(losses["image_text"], expected)
     assert set(losses) == {"image_text", "self_supervision"}
+
+
+def test_pairs_count_by_their_weights() -> None:
+    table = pairs()
+    rows = np.array([1, 2, 5, 7, 11, 14])
+    weight = np.linspace(0.1, 3, len(table))
+    plans = [
+        posttraining_objective(Contrast(tau, (8,)), one, items(), np.arange(N), mix())(rows, np.random.default_rng(0), 0.0)
+        for one in (table, replace(table, weight=weight))
+    ]
+    encoded = [Encoded(vectors(views)) for views in plans[0].views]
+    codes = torch.from_numpy(np.stack([table.query[rows], table.item[rows]]))
+    ignore = same_identity(codes, codes)
+    each = info_nce(encoded[0].vectors, encoded[1].vectors, 0.1, ignore=ignore)
+    plain, weighed = (plan.loss(encoded).losses["info_nce"] for plan in plans)
+    torch.testing.assert_close(plain, each.mean())
+    torch.testing.assert_close(weighed, (each * torch.from_numpy(weight[rows])).mean())

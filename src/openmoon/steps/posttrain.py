@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-from torch import nn
 
-from openmoon.config import Recipe
+from openmoon.config import Action, Recipe
 from openmoon.data.views import Column, Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
-from openmoon.losses import log_frequency
-from openmoon.losses.dual_alignment import AlignmentMatrix
-from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
 from openmoon.steps.console import console
+from openmoon.steps.objective import build_objective
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.trained import load_trained
 from openmoon.steps.workspace import Workspace, open_workspace
-from openmoon.training import dual_alignment
-from openmoon.training.contrast import Contrast
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
-from openmoon.training.filtering import SampleFilter
-from openmoon.training.posttrain import IDENTITIES, Mix, PairTable, posttraining_objective
-from openmoon.training.queue import ItemQueue
+from openmoon.training.posttrain import Mix, PairTable
 
 MAX_VALIDATION_PAIRS = 2000  # per direction
 
@@ -43,55 +37,41 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     with world.leader_first():
         work = open_workspace(recipe)
         encoder = _start(work)
-        train = _fitting(work, mix)
+        train = _fitting(work, mix, config.weights)
         val = work.pairs.filter(split="val")
         learnt = _inputs(work, [train], np.unique(train.item))
         shown = _inputs(work, [train, pair_table(val)], np.arange(len(work.items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
         if recipe.pretrain is None:
             start_fusion(featurize, learnt)
-    heads = nn.ModuleDict({"temperature": Temperature(config.temperature)})
-    negatives, dual = config.negatives, config.objectives == "dual"
-    identities = dual_alignment.IDENTITIES if dual else IDENTITIES
-    contrast = Contrast(
-        heads["temperature"], tuple(encoder.dims), config.loss,
-        margin=negatives.margin,
-        log_q=log_frequency(torch.from_numpy(train.item), len(work.items)) if negatives.popularity else None,
-        queue=ItemQueue(negatives.queue, encoder.dim, identities) if negatives.queue else None,
-        gamma=config.circle.gamma, circle_margin=config.circle.margin,
-        filter=SampleFilter(**config.filter.model_dump()) if config.filter else None,
-    )  # fmt: skip
-    if dual:
-        matrix = None
-        if recipe.encoder.fusion.experts:
-            matrix = AlignmentMatrix(recipe.encoder.fusion.experts, len(dual_alignment.OBJECTIVES))
-            heads["alignment"] = matrix
-        terms = dual_alignment.Alignment(**config.alignment.model_dump())
-        objective = dual_alignment.dual_alignment_objective(contrast, train, work.parts, work.spus, matrix, terms)
-    else:
-        objective = posttraining_objective(contrast, train, work.parts, work.spus, mix, config.blend)
+    built = build_objective(config, encoder, train, work.parts, work.spus, mix)
     return train_stage(
-        "posttrain", work, featurize, config, len(train), heads, objective, lambda: _validate(work, featurize, val), fresh,
+        "posttrain", work, featurize, config, len(train), built.heads, built.objective,
+        lambda: _validate(work, featurize, val), fresh,
         origin=encoder.fingerprint(PRETRAINED) if recipe.pretrain is None else encoder.fingerprint(),
-        memory=contrast.queue, world=world,
+        memory=built.memory, world=world,
     )  # fmt: skip
 
 
-def _fitting(work: Workspace, mix: Mix) -> PairTable:
+def _fitting(work: Workspace, mix: Mix, weights: Mapping[Action, float]) -> PairTable:
     """The training pairs that the mix can show; the others are counted."""
     pairs = work.pairs.filter(split="train")
     fits = mix.probabilities(pair_table(pairs), work.parts).sum(1) > 0.5
     if not fits.all():
         console.print(f"  pairs: {(~fits).sum():,} of {len(fits):,} fit no view of posttrain.mix and are left out")
-    return pair_table(pairs.filter(pl.Series(fits)))
+    return pair_table(pairs.filter(pl.Series(fits)), weights)
 
 
-def pair_table(pairs: pl.DataFrame) -> PairTable:
-    """The training form of pairs from `Workspace.pairs`."""
+def pair_table(pairs: pl.DataFrame, weights: Mapping[Action, float] | None = None) -> PairTable:
+    """The training form of pairs from `Workspace.pairs`; `weights` by action, 1 where it names none, are scaled to mean 1."""
     name = pl.concat_str(pl.col("query_text").fill_null(""), pl.col("query_image_key").fill_null(""), separator="\0")
     query = pairs.select(name.rank("dense")).to_series().to_numpy().astype(np.int64)
-    return PairTable(Parts({"text": _column(pairs, "query_text")}, _column(pairs, "query_image_key")),
-                     pairs["item"].to_numpy().astype(np.int64), query)  # fmt: skip
+    queries = Parts({"text": _column(pairs, "query_text")}, _column(pairs, "query_image_key"))
+    weight = None
+    if weights:
+        drawn = pairs["action"].replace_strict(weights, default=1.0, return_dtype=pl.Float64)
+        weight = (drawn / drawn.mean()).to_numpy()
+    return PairTable(queries, pairs["item"].to_numpy().astype(np.int64), query, weight)
 
 
 def _start(work: Workspace) -> ProductEncoder:

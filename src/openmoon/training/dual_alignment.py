@@ -6,7 +6,7 @@ lacks leaves the pair out; it is never fed zeros.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +91,10 @@ def dual_alignment_objective(
             raise ValueError("no pair of the batch has what any objective needs")
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
-            output = _loss(contrast, meetings, encoded, matrix, terms, progress)
+            def weigh(losses: Tensor, some: np.ndarray) -> Tensor:
+                return pairs.weigh(losses, rows[some])
+
+            output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh)
             contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
             return output
 
@@ -102,7 +105,7 @@ def dual_alignment_objective(
 
 def _loss(
     contrast: Contrast, meetings: list[_Meeting], encoded: Sequence[Encoded], matrix: AlignmentMatrix | None,
-    terms: Alignment, progress: float,
+    terms: Alignment, progress: float, weigh: Callable[[Tensor, np.ndarray], Tensor],
 ) -> StepOutput:  # fmt: skip
     inside = contrast.within_products()
     figures: dict[str, float] = {}
@@ -114,7 +117,8 @@ def _loss(
         if meeting.among is not None:
             compare, items = contrast, items[torch.from_numpy(meeting.among).to(items.device)]
         compared = compare(queries, items, meeting.batch.to(queries.device), progress)
-        found[meeting.objective] = compared.losses.mean()
+        losses_here = compared.losses if meeting.among is None else weigh(compared.losses, meeting.among)
+        found[meeting.objective] = losses_here.mean()
         figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in compare.figures(compared).items()}
     weights = whole.new_ones(len(OBJECTIVES))
     losses: dict[str, Tensor] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from openmoon.data.blend import draw_partners
 from openmoon.data.views import Parts
@@ -18,15 +19,20 @@ IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, q
 
 @dataclass(frozen=True)
 class PairTable:
-    """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, and
-    `query` (P,) the identity of each query (equal for equal inputs)."""
+    """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
+    identity of each query (equal for equal inputs), and `weight` (P,), how much each counts (None: all alike)."""
 
     queries: Parts
     item: np.ndarray
     query: np.ndarray
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.item)
+
+    def weigh(self, losses: Tensor, rows: np.ndarray) -> Tensor:
+        """The losses of the pairs in `rows`, (B,), each times its weight."""
+        return losses if self.weight is None else losses * torch.from_numpy(self.weight[rows]).to(losses)
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ def posttraining_objective(
             here = batch.to(queries.device)
             found = contrast(queries, answers, here, progress)
             contrast.remember(answers, here)
-            return StepOutput({contrast.loss: found.losses.mean()}, answers, contrast.figures(found))
+            value = pairs.weigh(found.losses, rows).mean()
+            return StepOutput({contrast.loss: value}, answers, contrast.figures(found))
 
         return Plan([asked, shown], loss)
 

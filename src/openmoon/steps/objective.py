@@ -1,0 +1,58 @@
+"""From the recipe to the objective of stage 2: which views meet, under which loss, with which negatives and guards."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from openmoon.config import PosttrainConfig
+from openmoon.data.views import Parts
+from openmoon.losses import log_frequency
+from openmoon.losses.dual_alignment import AlignmentMatrix
+from openmoon.losses.temperature import Temperature
+from openmoon.models.encoder import ProductEncoder
+from openmoon.training import dual_alignment, posttrain
+from openmoon.training.contrast import Contrast
+from openmoon.training.filtering import SampleFilter
+from openmoon.training.plan import Objective
+from openmoon.training.posttrain import Mix, PairTable
+from openmoon.training.queue import ItemQueue
+
+
+class Built(NamedTuple):
+    """The objective, what it learns besides the encoder, and what it keeps between steps."""
+
+    objective: Objective
+    heads: nn.ModuleDict
+    memory: nn.Module | None
+
+
+def build_objective(
+    config: PosttrainConfig, encoder: ProductEncoder, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix
+) -> Built:
+    """What the recipe's `posttrain` section asks for, over the training pairs and all products."""
+    heads = nn.ModuleDict({"temperature": Temperature(config.temperature)})
+    dual, negatives = config.objectives == "dual", config.negatives
+    identities = dual_alignment.IDENTITIES if dual else posttrain.IDENTITIES
+    contrast = Contrast(
+        heads["temperature"], tuple(encoder.dims), config.loss,
+        margin=negatives.margin,
+        log_q=log_frequency(torch.from_numpy(pairs.item), len(items)) if negatives.popularity else None,
+        queue=ItemQueue(negatives.queue, encoder.dim, identities) if negatives.queue else None,
+        gamma=config.circle.gamma, circle_margin=config.circle.margin,
+        filter=SampleFilter(**config.filter.model_dump()) if config.filter else None,
+    )  # fmt: skip
+    if not dual:
+        objective = posttrain.posttraining_objective(contrast, pairs, items, spus, mix, config.blend)
+        return Built(objective, heads, contrast.queue)
+    matrix = None
+    if experts := encoder.config.fusion.experts:
+        matrix = AlignmentMatrix(experts, len(dual_alignment.OBJECTIVES))
+        heads["alignment"] = matrix
+    terms = dual_alignment.Alignment(**config.alignment.model_dump())
+    return Built(
+        dual_alignment.dual_alignment_objective(contrast, pairs, items, spus, matrix, terms), heads, contrast.queue
+    )
