@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -27,18 +29,21 @@ def plan_of(matrix: AlignmentMatrix | None = None, table: PairTable | None = Non
 
 
 def expected_losses() -> dict[str, torch.Tensor]:
-    """By hand: for each objective the rows that have both sides, compared under the identities of SPU, query and look."""
+    """By hand: the queries of a kind among the whole products of all pairs, save those of one SPU, query or look."""
     table, products = pairs(), items()
     chosen = table.item[ROWS]
     whole = products.show(["rich+image"] * len(ROWS), chosen)
+    codes = torch.tensor(np.stack([SPUS[chosen], table.query[ROWS], whole.identity()]))
     found = {}
     for name, view in zip(OBJECTIVES, ("text", "image", "text+image"), strict=False):
         have = [r for r, row in enumerate(ROWS) if table.queries.has(view, complete=True)[row]]
+        assert 1 < len(have) < len(ROWS)
+        compare = partial(
+            info_nce, temperature=0.1, positive=torch.tensor(have), ignore=same_identity(codes[:, have], codes)
+        )
         asked = vectors(table.queries.show([view] * len(have), ROWS[have]))
-        codes = torch.tensor(np.stack([SPUS[chosen[have]], table.query[ROWS[have]], whole.identity()[have]]))
-        ignore = same_identity(codes, codes)
-        found[name] = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore=ignore), [asked, vectors(whole)[have]], [4, 8])  # noqa: B023
-    return {name: loss.mean() for name, loss in found.items()}
+        found[name] = matryoshka(compare, [asked, vectors(whole)], [4, 8]).mean()
+    return found
 
 
 def test_queries_of_every_kind_meet_whole_products() -> None:

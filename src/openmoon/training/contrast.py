@@ -33,13 +33,9 @@ class Batch:
         moved = (None if t is None else t.to(device) for t in (self.second, self.share))
         return Batch(self.codes.to(device), self.products.to(device), *moved)
 
-    def take(self, rows: Tensor) -> Batch:
-        """Some pairs; blends are left out, since their partners may not be among them."""
-        return Batch(self.codes[:, rows], self.products[rows])
-
 
 class Compared(NamedTuple):
-    """The loss of every query (B,), and with a filter how far its pair is trusted, φ (B,) in 0..1."""
+    """The loss of every query, and with a filter how far its pair is trusted, φ in 0..1; both (Q,)."""
 
     losses: Tensor
     confidence: Tensor | None
@@ -65,8 +61,15 @@ class Contrast:
     circle_margin: float = 0.25
     filter: SampleFilter | None = None
 
-    def __call__(self, queries: Tensor, answers: Tensor, batch: Batch, progress: float = 0.0) -> Compared:
-        """Compare `queries` (B, D) with their items `answers` (B, D); `progress` is the share of the training that is done."""
+    def __call__(
+        self, queries: Tensor, answers: Tensor, batch: Batch, progress: float = 0.0, among: Tensor | None = None
+    ) -> Compared:
+        """Compare queries with `answers` (B, D), the items of the batch's pairs.
+
+        `queries` are (B, D), or (Q, D) those of the pairs in `among` (Q,) int64; all B items are candidates for each.
+        `progress` is the share of the training that is done.
+        """
+        among = torch.arange(len(queries), device=queries.device) if among is None else among
         items, codes, products = answers, batch.codes, batch.products
         if self.queue is not None:
             old, old_codes, old_products = self.queue.items()
@@ -77,19 +80,21 @@ class Contrast:
             log_q = self.log_q.to(items)[products]
 
         def of(rows: Tensor) -> Tensor:
-            ignore = same_identity(batch.codes[:, rows], codes)
+            own = among[rows]
+            ignore = same_identity(batch.codes[:, own], codes)
             extra: dict[str, Tensor | None] = {"log_q": log_q} if log_q is not None else {}
             if batch.second is not None and batch.share is not None:
-                ignore = ignore | same_identity(batch.codes[:, batch.second[rows]], codes)
-                extra |= {"second": batch.second[rows], "share": batch.share[rows].to(items)}
+                second = batch.second[own]
+                ignore = ignore | same_identity(batch.codes[:, second], codes)
+                extra |= {"second": second, "share": batch.share[own].to(items)}
             confidence = queries.new_ones(len(rows))
             if self.margin is not None or self.filter is not None:
                 scores = (queries[rows] @ items.T).detach()
                 if self.filter is not None:
-                    confidence = self.filter.confidence(scores, rows, ignore, progress)
+                    confidence = self.filter.confidence(scores, own, ignore, progress)
                 if self.margin is not None:
-                    ignore = ignore | too_similar(scores, rows, self.margin)
-            found = partial(loss, positive=rows, ignore=ignore, **extra)
+                    ignore = ignore | too_similar(scores, own, self.margin)
+            found = partial(loss, positive=own, ignore=ignore, **extra)
             return torch.stack([matryoshka(found, [queries[rows], items], self.dims), confidence], 1)
 
         losses, confidence = in_blocks(of, len(queries), queries.device).unbind(1)

@@ -43,8 +43,8 @@ class Alignment:
 
 @dataclass(frozen=True)
 class _Meeting:
-    """An objective of a step: its number, the views of both sides (places in the plan; place 0 shows whole products, of which
-    the rows `among` meet), and the identities of what meets."""
+    """An objective of a step: its number, the views of both sides (places in the plan), the identities of the items, and for
+    queries the rows of the batch that have one; they meet the whole products of all pairs."""
 
     objective: int
     query: int
@@ -77,7 +77,7 @@ def dual_alignment_objective(
         for objective, view in enumerate(("text", "image", "text+image")):
             have = np.flatnonzero(pairs.queries.has(view, complete=True)[rows])
             if len(have) > 1:
-                meetings.append(_Meeting(objective, len(views), 0, batch.take(torch.from_numpy(have)), have))
+                meetings.append(_Meeting(objective, len(views), 0, batch, have))
                 views.append(pairs.queries.show([view] * len(have), rows[have]))
         both = np.flatnonzero(has_both[chosen])
         if len(both) > 1:
@@ -113,13 +113,13 @@ def _loss(
     found: dict[int, Tensor] = {}
     for meeting in meetings:
         queries, items = encoded[meeting.query].vectors, encoded[meeting.item].vectors
-        compare = inside
-        if meeting.among is not None:
-            compare, items = contrast, items[torch.from_numpy(meeting.among).to(items.device)]
-        compared = compare(queries, items, meeting.batch.to(queries.device), progress)
-        losses_here = compared.losses if meeting.among is None else weigh(compared.losses, meeting.among)
-        found[meeting.objective] = losses_here.mean()
-        figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in compare.figures(compared).items()}
+        batch = meeting.batch.to(queries.device)
+        if meeting.among is None:
+            found[meeting.objective] = inside(queries, items, batch).losses.mean()
+            continue
+        compared = contrast(queries, items, batch, progress, torch.from_numpy(meeting.among).to(queries.device))
+        found[meeting.objective] = weigh(compared.losses, meeting.among).mean()
+        figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in contrast.figures(compared).items()}
     weights = whole.new_ones(len(OBJECTIVES))
     losses: dict[str, Tensor] = {}
     if matrix is not None:
