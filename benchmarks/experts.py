@@ -106,8 +106,8 @@ def draw(load: np.ndarray, path: Path) -> None:
         panel.axhline(1 / experts, color="gray", linewidth=0.8, linestyle=":")
         panel.set(xticks=range(experts), xticklabels=[f"expert {n + 1}" for n in range(experts)],
                   ylabel="share of the tokens", title="Experts by what an input is composed of")  # fmt: skip
-        panel.legend(frameon=False)
         panel.spines[["top", "right"]].set_visible(False)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
 
