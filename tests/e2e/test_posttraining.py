@@ -68,7 +68,7 @@ def test_chunks_and_processes_train_the_same_encoder(recipe: Path, place, cli: C
     whole, chunked, two = place("whole"), place("chunked"), place("two")
     cli("posttrain", recipe, f"workdir={whole}", *FULL)
     cli("posttrain", recipe, f"workdir={chunked}", *FULL, "posttrain.chunk=5")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", *COMMAND[1:]]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *COMMAND[1:]]
     done = subprocess.run([*launch, "posttrain", str(recipe), f"workdir={two}", *FULL], env=ENVIRONMENT,
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr

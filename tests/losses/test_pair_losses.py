@@ -69,7 +69,7 @@ def test_blocks_change_nothing(block: int) -> None:
     def blocked(queries: Tensor, items: Tensor) -> Tensor:
         return in_blocks(
             lambda rows: info_nce(queries[rows], items, 0.1, positive=rows, ignore=ignore[rows]),
-            len(queries), queries.device, block,
+            len(queries), len(items), queries.device, cells=7 * block,
         )  # fmt: skip
 
     assert_parity(blocked, lambda q, p: info_nce(q, p, 0.1, ignore=ignore), *batch())

@@ -8,17 +8,20 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-BLOCK = 1024  # queries
+CELLS = 1 << 22  # query × item scores at once: 16 MiB in float32, and a few such matrices for the gradient
 
 
-def in_blocks(loss: Callable[[Tensor], Tensor], total: int, device: torch.device, block: int = BLOCK) -> Tensor:
-    """`loss(rows)`, rows an int64 tensor of query numbers, for all of `total` queries: (total,).
+def in_blocks(
+    loss: Callable[[Tensor], Tensor], queries: int, items: int, device: torch.device, cells: int = CELLS
+) -> Tensor:
+    """`loss(rows)`, rows an int64 tensor of query numbers, for all queries, each against all items: (queries, …).
 
-    Blocks are computed again for the gradient, so memory grows with block × items, not with queries × items. A batch that
-    fits one block is computed once.
+    Blocks of at most `cells` scores are computed again for the gradient, so memory does not grow with queries × items. A batch
+    that fits one block is computed once.
     """
-    rows = torch.arange(total, device=device)
-    if total <= block:
+    rows = torch.arange(queries, device=device)
+    block = max(1, cells // items)
+    if queries <= block:
         return loss(rows)
     parts = [checkpoint(loss, part, use_reentrant=False, preserve_rng_state=False) for part in rows.split(block)]
     return torch.cat([part for part in parts if part is not None])

@@ -97,7 +97,7 @@ class Contrast:
             found = partial(loss, positive=own, ignore=ignore, **extra)
             return torch.stack([matryoshka(found, [queries[rows], items], self.dims), confidence], 1)
 
-        losses, confidence = in_blocks(of, len(queries), queries.device).unbind(1)
+        losses, confidence = in_blocks(of, len(queries), len(items), queries.device).unbind(1)
         if self.filter is None:
             return Compared(losses, None)
         confidence = confidence.detach()
