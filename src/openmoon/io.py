@@ -80,6 +80,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def hash_number(text: str) -> int:
+    """A uniform number in 0..2⁶⁴ − 1 that follows from the text; the same on every machine and for every version of libraries."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
 def content_hash(*parts: bytes | str) -> str:
     """A 128-bit hex digest of the parts in order; `("ab", "c")` and `("a", "bc")` differ."""
     digest = hashlib.blake2b(digest_size=16)

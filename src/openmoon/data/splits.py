@@ -6,7 +6,6 @@ keeps its place as long as the catalogue grows little.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ import polars as pl
 from openmoon.config import SplitConfig
 from openmoon.data.schema import SPLITS
 from openmoon.errors import UserError
+from openmoon.io import hash_number
 
 # of equally many pairs, the side that must stay unseen wins
 PRIORITY = {"test": 0, "val": 1, "train": 2}
@@ -140,11 +140,8 @@ def _take(sizes: np.ndarray, wanted: int) -> np.ndarray:
 
 
 def _draw(names: pl.Series, salt: str) -> pl.Series:
-    """A uniform 64-bit number per name and salt; the same on every machine and for every version of the libraries."""
-    draws = [
-        int.from_bytes(hashlib.blake2b(f"{salt}/{name}".encode(), digest_size=8).digest(), "big") for name in names
-    ]
-    return pl.Series("draw", draws, pl.UInt64)
+    """A uniform 64-bit number per name and salt."""
+    return pl.Series("draw", [hash_number(f"{salt}/{name}") for name in names], pl.UInt64)
 
 
 def _require(split: pl.Series, names: Sequence[str], what: str) -> None:

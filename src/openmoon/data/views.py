@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openmoon.data.blend import Blend
+from openmoon.io import hash_number
 
 Column = npt.NDArray[np.object_]  # of str | None
 
@@ -31,7 +31,7 @@ class Views:
     def identity(self) -> npt.NDArray[np.int64]:
         """(B,) int64, equal for rows that show the same text and the same picture, in this batch or any other."""
         rows = zip(self.texts, self.images, strict=True)
-        return np.array([_code(row) for row in rows], np.int64)
+        return np.array([hash_number(repr(row)) for row in rows], np.uint64).view(np.int64)
 
     def blended(self, partner: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> Views:
         """The same rows, pictures with a share below 1 blended with those of the rows in `partner`, both (B,)."""
@@ -78,7 +78,3 @@ class Parts:
 
     def _columns(self, view: str) -> list[Column]:
         return [self.images if part == "image" else self.texts[part] for part in view.split("+")]
-
-
-def _code(shown: tuple[str | None, str | Blend | None]) -> int:
-    return int.from_bytes(hashlib.blake2b(repr(shown).encode(), digest_size=8).digest(), "big", signed=True)
