@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.augment import plain_view, random_view
+from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.blend import Blend, blend_pictures
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.store import RaggedStore

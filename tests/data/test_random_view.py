@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from openmoon.data.augment import plain_view, random_view
+from openmoon.data.random_view import plain_view, random_view
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), dtype=np.uint8)
 

@@ -1,0 +1,78 @@
+"""`openmoon data`: check, import and simulate the tables that a run starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openmoon.cli.arguments import Overrides, RecipePath, load, out
+from openmoon.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Check, import and simulate the tables that a run starts from.",
+)
+
+
+@app.command()
+def check(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Read the tables of a recipe, print counts and problems, write rejected rows with their reasons."""
+    loaded = load(recipe, overrides)
+    from openmoon.steps.check import check
+
+    out.print(check(loaded))
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the shop.", show_default=False)],
+    products: Annotated[int, typer.Option(min=50, help="How many products.")] = 2000,
+    users: Annotated[int, typer.Option(min=10, help="How many shoppers.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+) -> None:
+    """Make a simulated shop with known truth: product photos, shopper photos, behaviour, ad creatives."""
+    from openmoon.data.sample.shop import build_sample_shop
+
+    out.print(str(build_sample_shop(folder, products, users, seed, progress=True)), highlight=False)
+
+
+@app.command()
+def simulate(
+    catalog: Annotated[Path, typer.Option(help="A catalogue table (Parquet or CSV).", show_default=False)],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the simulated shop.", show_default=False)],
+    users: Annotated[int, typer.Option(min=10, help="How many shoppers.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+) -> None:
+    """Simulate shoppers, their photos and their behaviour on a real catalogue."""
+    from openmoon.config import DataConfig
+    from openmoon.data.sample.simulate import simulate_on_catalog
+    from openmoon.data.shop import load_shop
+
+    shop = load_shop(DataConfig(catalog=catalog))
+    summary = simulate_on_catalog(shop.catalog, shop.image_path, folder, users, seed, progress=True)
+    out.print(str(summary), highlight=False)
+
+
+@app.command("import")
+def import_(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="fashion (Kaggle Fashion Product Images) or grocery (GroceryStoreDataset).", show_default=False
+        ),
+    ],
+    source: Annotated[Path, typer.Argument(help="The download, as it unpacks.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for our tables.", show_default=False)],
+) -> None:
+    """Turn a public data set into our tables. Pictures stay where they are."""
+    from openmoon.data.importers import IMPORTERS
+    from openmoon.errors import nearest
+
+    if name not in IMPORTERS:
+        raise UserError(
+            f"data import: unknown data set {name!r}; known are {', '.join(IMPORTERS)}.{nearest(name, IMPORTERS)}"
+        )
+    out.print(str(IMPORTERS[name](source, folder)), highlight=False)

@@ -1,0 +1,115 @@
+"""The steps of a run, one thin verb each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from openmoon.cli.arguments import EncoderFolder, Fresh, Overrides, RecipePath, load, out
+
+app = typer.Typer()
+
+
+@app.command()
+def pretrain(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -> None:
+    """Stage 1: align pictures and texts of the catalogue.
+
+    Writes `<workdir>/pretrain/`: the encoder, checkpoint, metrics.jsonl, TensorBoard. A killed run resumes where it was.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.pretrain import pretrain
+
+    pretrain(loaded, fresh)
+
+
+@app.command()
+def posttrain(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -> None:
+    """Stage 2: learn from behaviour what shoppers choose for a query.
+
+    Starts from stage 1 (or the bare trunks with `pretrain=null`) and writes `<workdir>/posttrain/`.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.posttrain import posttrain
+
+    posttrain(loaded, fresh)
+
+
+@app.command()
+def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Recall, MRR and nDCG on held-out queries: each stage beside BM25, the untuned trunks and chance.
+
+    Writes `<workdir>/evaluation.json` and `evaluation.md`.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.evaluate import evaluate
+
+    out.print(evaluate(loaded).to_table())
+
+
+@app.command()
+def embed(recipe: RecipePath, overrides: Overrides = None, encoder: EncoderFolder = None) -> None:
+    """Turn the catalogue into `<workdir>/vectors.parquet`.
+
+    Only products that are new or changed are computed; a killed run goes on where it stopped.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.embed import embed
+
+    embed(loaded, encoder)
+
+
+@app.command()
+def search(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    text: Annotated[str | None, typer.Option(help="Words to search for.", show_default=False)] = None,
+    image: Annotated[Path | None, typer.Option(help="A photo to search with.", show_default=False)] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many products.")] = 10,
+    sheet: Annotated[Path | None, typer.Option(help="Also draw the results as a PNG.", show_default=False)] = None,
+    encoder: EncoderFolder = None,
+) -> None:
+    """Find products by words, by photo, or by both: `openmoon search RECIPE --text "red boots" --image photo.jpg -k 10`."""
+    loaded = load(recipe, overrides)
+    from rich.table import Table
+
+    from openmoon.steps.search import search_products
+
+    results = search_products(loaded, text, image, k, sheet, encoder)
+    table = Table("rank", "score", "product", "title", "category", header_style="dim")
+    for row in results.iter_rows(named=True):
+        words = (escape(row[name] or "—") for name in ("product_id", "title", "category"))
+        table.add_row(str(row["rank"]), f"{row['score']:.3f}", *words)
+    out.print(table)
+    if sheet:
+        out.print(f"wrote {sheet}")
+
+
+@app.command()
+def report(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """One self-contained HTML page about a run: data, curves, before/after tables, queries with what came back."""
+    loaded = load(recipe, overrides)
+    from openmoon.steps.report import report
+
+    out.print(f"wrote {report(loaded)}")
+
+
+@app.command()
+def run(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -> None:
+    """All steps in order: check, pretrain, posttrain, evaluate, embed, report. A step the recipe switches off is named."""
+    loaded = load(recipe, overrides)
+    from openmoon.steps.run import run
+
+    result = run(loaded, fresh)
+    if result is not None:
+        out.print(result.to_table(["recall@1", "recall@10", "mrr"]))
+
+
+@app.command()
+def env() -> None:
+    """Versions and machine, for a bug report."""
+    from openmoon.steps.environment import environment_table
+
+    out.print(environment_table())
