@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.blend import Blend, blend_pictures
 from openmoon.data.image_cache import ImageCache
+from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash
 from openmoon.models.image_trunk import ImageTrunk
