@@ -16,6 +16,7 @@ from openmoon.training.dual_alignment import IDENTITIES, OBJECTIVES, Alignment, 
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import PairTable
 from openmoon.training.queue import ItemQueue
+from tests.training.tables import pair_table
 from tests.training.test_objectives import DIM, N, column, items, pairs, tau, vectors
 
 ROWS = np.array([1, 2, 5, 7, 11, 14, 18])
@@ -66,7 +67,7 @@ def test_pictures_meet_texts_of_their_own_product() -> None:
 
 
 def test_an_objective_whose_modality_is_absent_is_left_out() -> None:
-    words = PairTable(Parts({"text": column(*["q"] * 20)}, column(*[None] * 20)), pairs().item, pairs().query)
+    words = pair_table(Parts({"text": column(*["q"] * 20)}, column(*[None] * 20)), pairs().item, pairs().query)
     plan = plan_of(table=words)
     assert all(None not in views.images or set(views.images) == {None} for views in plan.views[1:])
     losses = plan.loss([Encoded(vectors(views)) for views in plan.views]).losses

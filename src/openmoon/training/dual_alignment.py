@@ -22,13 +22,14 @@ from openmoon.losses.dual_alignment import (
     weight_balance,
 )
 from openmoon.training.contrast import Batch, Contrast, codes_of
+from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable
 
 WHOLE = "rich+image"  # a product with all that it has
 OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
 
-IDENTITIES = 3  # by which a pair's item may be another's false negative: SPU, query, product as shown
+IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, query, session, product as shown
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ def dual_alignment_objective(
     spus: np.ndarray,
     matrix: AlignmentMatrix | None,
     terms: Alignment,
+    hard: HardNegatives = NONE,
 ) -> Objective:
     """The five objectives for a batch of pairs; without experts (`matrix` None) all count alike.
 
-    `contrast` compares; its queue holds whole products and serves the three objectives of queries. Raises `ValueError` at a
-    step whose pairs meet in no objective.
+    `contrast` compares; its queue and `hard` negatives are whole products and serve the three objectives of queries.
+    Raises `ValueError` at a step whose pairs meet in no objective.
     """
     has_both = items.has(WHOLE, complete=True)
 
@@ -72,7 +74,7 @@ def dual_alignment_objective(
         chosen = pairs.item[rows]
         views = [items.show([WHOLE] * len(rows), chosen)]
         products = torch.from_numpy(chosen)
-        batch = Batch(codes_of(spus[chosen], pairs.query[rows], views[0].identity()), products)
+        batch = Batch(codes_of(spus[chosen], pairs.query[rows], pairs.session[rows], views[0].identity()), products)
         meetings: list[_Meeting] = []
         for objective, view in enumerate(("text", "image", "text+image")):
             have = np.flatnonzero(pairs.queries.has(view, complete=True)[rows])
@@ -87,6 +89,11 @@ def dual_alignment_objective(
             place = len(views)
             meetings += [_Meeting(3, place, place + 1, within), _Meeting(4, place + 1, place, within)]
             views += [pictures, texts]
+        beside = hard.draw(rows, rng)
+        if len(beside.owner):
+            views.append(items.show([WHOLE] * len(beside.owner), beside.product))
+            nobody = np.full(len(beside.owner), NOBODY)
+            codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity())
         if not meetings:
             raise ValueError("no pair of the batch has what any objective needs")
 
@@ -94,7 +101,13 @@ def dual_alignment_objective(
             def weigh(losses: Tensor, some: np.ndarray) -> Tensor:
                 return pairs.weigh(losses, rows[some])
 
-            output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh)
+            extra = Extra.of(encoded[-1].vectors, codes, beside) if len(beside.owner) else None
+            output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh, extra)
+            if hard.triplet is not None and extra is not None:
+                answers = encoded[0].vectors
+                found = [hard.triplet(encoded[m.query].vectors, m.among, answers, beside, extra)
+                         for m in meetings if m.among is not None]  # fmt: skip
+                output.losses["triplet"] = torch.stack(found).mean()
             contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
             return output
 
@@ -105,7 +118,7 @@ def dual_alignment_objective(
 
 def _loss(
     contrast: Contrast, meetings: list[_Meeting], encoded: Sequence[Encoded], matrix: AlignmentMatrix | None,
-    terms: Alignment, progress: float, weigh: Callable[[Tensor, np.ndarray], Tensor],
+    terms: Alignment, progress: float, weigh: Callable[[Tensor, np.ndarray], Tensor], extra: Extra | None,
 ) -> StepOutput:  # fmt: skip
     inside = contrast.within_products()
     figures: dict[str, float] = {}
@@ -117,7 +130,7 @@ def _loss(
         if meeting.among is None:
             found[meeting.objective] = inside(queries, items, batch).losses.mean()
             continue
-        compared = contrast(queries, items, batch, progress, torch.from_numpy(meeting.among).to(queries.device))
+        compared = contrast(queries, items, batch, progress, torch.from_numpy(meeting.among).to(queries.device), extra)
         found[meeting.objective] = weigh(compared.losses, meeting.among).mean()
         figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in contrast.figures(compared).items()}
     weights = whole.new_ones(len(OBJECTIVES))
