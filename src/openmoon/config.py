@@ -214,8 +214,9 @@ class TripletConfig(Section):
 
 
 class AlignmentConfig(Section):
-    """Weights of what steers routing and the weights of the five objectives (`objectives: dual` on an encoder with experts)."""
+    """The five objectives of `objectives: dual`, and on an encoder with experts what steers routing and their weights."""
 
+    within: float = Field(1.0, ge=0)  # how much a product's own picture and text count beside queries and products
     load_balance: float = Field(0.01, ge=0)  # experts are used alike
     weight_balance: float = Field(0.1, ge=0)  # no objective is forgotten
     sparsity: float = Field(0.01, ge=0)  # an expert serves few objectives

@@ -34,8 +34,10 @@ IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, q
 
 @dataclass(frozen=True)
 class Alignment:
-    """Weights of the terms beside the five objectives. `naive` lets the gradient of a weighted loss reach the weight."""
+    """Weight of the two objectives within a product, and of the terms beside the five. `naive` lets the gradient of a weighted
+    loss reach the weight."""
 
+    within: float = 1.0
     load_balance: float = 0.01
     weight_balance: float = 0.1
     sparsity: float = 0.01
@@ -148,7 +150,8 @@ def _loss(
         }
         if not terms.naive:
             weights = weights.detach()
-    losses |= {OBJECTIVES[m]: weights[m] * value for m, value in found.items()}
+    share = [1.0, 1.0, 1.0, terms.within, terms.within]
+    losses |= {OBJECTIVES[m]: share[m] * weights[m] * value for m, value in found.items()}
     return StepOutput(losses, whole, figures | {f"weight, {OBJECTIVES[m]}": float(weights[m].detach()) for m in found})
 
 
