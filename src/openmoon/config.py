@@ -229,6 +229,7 @@ class FilterConfig(Section):
     kappa: float = Field(10.0, gt=0)
     delta: float = Field(0.6, gt=0, le=1)  # confidence from which a pair counts fully
     start: float = Field(0.2, ge=0)  # of the threshold, which falls to 0
+    hardest: int = Field(5, ge=1)  # negatives of the batch that a pair's item is held against
 
 
 class PosttrainConfig(OptimConfig):
