@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from openmoon import ProductEncoder
-from openmoon.models.onnx_trunks import accelerate
+from openmoon.models.onnx.trunks import accelerate
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 
