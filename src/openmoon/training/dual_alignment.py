@@ -1,7 +1,8 @@
 """Dual-level alignment (MOON2.0): queries meet products, and a product's picture and text meet, in five objectives at once.
 
 Each counts by the experts that its inputs were routed to (`losses/dual_alignment.py`). An objective whose modality a pair
-lacks leaves the pair out; it is never fed zeros.
+lacks leaves the pair out; it is never fed zeros. Reconstructed: a product meets queries with all that it has in half of the
+pairs, else with title and picture or with the picture alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.views import Parts
+from openmoon.data.views import Parts, Views
 from openmoon.losses.dual_alignment import (
     AlignmentMatrix,
     load_balance,
@@ -27,6 +28,8 @@ from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable
 
 WHOLE = "rich+image"  # a product with all that it has
+# how a product meets queries: most often whole, at times with less, so that it is also found by its picture alone
+PRODUCT_VIEWS, PRODUCT_SHARES = (WHOLE, "title+image", "image"), (0.5, 0.3, 0.2)
 OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
 
 IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, query, session, product as shown
@@ -67,14 +70,18 @@ def dual_alignment_objective(
 ) -> Objective:
     """The five objectives for a batch of pairs; without experts (`matrix` None) all count alike.
 
-    `contrast` compares; its queue and `hard` negatives are whole products and serve the three objectives of queries.
+    `contrast` compares; its queue and `hard` negatives are products and serve the three objectives of queries.
     Raises `ValueError` at a step whose pairs meet in no objective.
     """
     has_both = items.has(WHOLE, complete=True)
 
+    def products_shown(products: np.ndarray, rng: np.random.Generator) -> Views:
+        drawn = rng.choice(PRODUCT_VIEWS, len(products), p=PRODUCT_SHARES)
+        return items.draw(list(np.where(has_both[products], drawn, WHOLE)), products, rng)
+
     def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         chosen = pairs.item[rows]
-        views = [items.show([WHOLE] * len(rows), chosen)]
+        views = [products_shown(chosen, rng)]
         products = torch.from_numpy(chosen)
         batch = Batch(codes_of(spus[chosen], pairs.query[rows], pairs.session[rows], views[0].identity()), products)
         meetings: list[_Meeting] = []
@@ -86,14 +93,15 @@ def dual_alignment_objective(
         both = np.flatnonzero(has_both[chosen])
         if len(both) > 1:
             kinds = np.where(items.has("title")[chosen[both]], rng.choice(["title", "rich"], len(both)), "rich")
-            pictures, texts = items.show(["image"] * len(both), chosen[both]), items.show(list(kinds), chosen[both])
+            pictures = items.draw(["image"] * len(both), chosen[both], rng)
+            texts = items.draw(list(kinds), chosen[both], rng)
             within = Batch(codes_of(spus[chosen[both]], pictures.identity(), texts.identity()), products[both])
             place = len(views)
             meetings += [_Meeting(3, place, place + 1, within), _Meeting(4, place + 1, place, within)]
             views += [pictures, texts]
         beside = hard.draw(rows, rng)
         if len(beside.owner):
-            views.append(items.show([WHOLE] * len(beside.owner), beside.product))
+            views.append(products_shown(beside.product, rng))
             nobody = np.full(len(beside.owner), NOBODY)
             codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity())
         if not meetings:

@@ -96,7 +96,7 @@ def posttraining_objective(
         kind = np.minimum((rng.random(len(rows))[:, None] > chances[rows]).sum(1), len(mix.share) - 1)
         chosen = pairs.item[rows]
         asked, standing = pairs.ask([mix.query[k] for k in kind], rows, items, rng)
-        shown = items.show([mix.item[k] for k in kind], chosen)
+        shown = items.draw([mix.item[k] for k in kind], chosen, rng)
         names = (spus[chosen], pairs.query[rows], pairs.session[rows], asked.identity(), shown.identity())
         batch = Batch(
             codes_of(*names, spus[chosen]), torch.from_numpy(chosen),
@@ -111,7 +111,7 @@ def posttraining_objective(
         beside = hard.draw(rows, rng)
         beside = beside.take(shows[kind[beside.owner], beside.product])
         if len(beside.owner):
-            views.append(items.show([mix.item[k] for k in kind[beside.owner]], beside.product))
+            views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng))
             nobody = np.full(len(beside.owner), NOBODY)
             beside_spus = spus[beside.product]
             codes = codes_of(beside_spus, nobody, nobody, nobody, views[2].identity(), beside_spus)
