@@ -34,7 +34,7 @@ class Question:
 
     `classes` are its values; `truth` (E,) the class of each of the view's examples, −1 where there is none; `train` and
     `test` are rows of them. `left_out` test examples lack the view, `rare` have a value that is hardly in the train part;
-    `named` is the share of the test examples whose title holds the value.
+    `named` is the share of the test examples whose title holds the value, None where the view shows no title.
     """
 
     label: str
@@ -93,7 +93,8 @@ def _zero_shot_question(suite: Suite, view: str, examples: pl.DataFrame) -> Ques
     train = np.flatnonzero((truth >= 0) & _of(examples, "train"))
     names = class_names(classes)
     left_out = suite.examples.filter(pl.col("category").is_not_null(), split="test").height - len(test)
-    return Question("category", view, names, truth, train, test, left_out, 0, _named(examples[test], names, truth[test]))
+    named = _named(view, examples[test], names, truth[test])
+    return Question("category", view, names, truth, train, test, left_out, 0, named)
 
 
 def _probe_questions(suite: Suite, view: str, examples: pl.DataFrame) -> list[Question]:
@@ -113,7 +114,7 @@ def _probe_question(suite: Suite, view: str, examples: pl.DataFrame, label: str)
     everywhere = suite.examples["category"] if label == "category" else suite.attributes[label]
     left_out = int((everywhere.is_not_null() & (suite.examples["split"] == "test")).sum() - labelled.sum())
     names = class_names(classes) if label == "category" else classes
-    named = _named(examples[test], names, truth[test])
+    named = _named(view, examples[test], names, truth[test])
     return Question(label, view, classes, truth, train, test, left_out, int(labelled.sum() - len(test)), named)
 
 
@@ -159,11 +160,11 @@ def _of(examples: pl.DataFrame, split: str) -> np.ndarray:
     return (examples["split"] == split).to_numpy()
 
 
-def _named(examples: pl.DataFrame, classes: list[str], truth: np.ndarray) -> float | None:
-    """The share of titles that hold the name of their class, whatever its case; None where there are no titles."""
-    titles = examples["title"].str.to_lowercase()
-    if titles.null_count() == len(titles):
+def _named(view: str, examples: pl.DataFrame, classes: list[str], truth: np.ndarray) -> float | None:
+    """The share of titles that hold the name of their class, whatever its case; None where the view shows no title."""
+    if "text" not in VIEWS[view]:
         return None
+    titles = examples["title"].str.to_lowercase()
     names = pl.Series([classes[code] for code in truth]).str.to_lowercase()
     held = pl.DataFrame({"title": titles, "name": names}).select(pl.col("title").str.contains(pl.col("name"), literal=True))
     return float(held.to_series().fill_null(False).mean())  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ class LabelCell(BaseModel):
     test: int  # examples measured
     left_out: int  # labelled test examples that lack this view
     rare: int  # test examples whose value is hardly in the train part
-    named: float | None  # share of the test examples whose title holds the value; None where there are no titles
+    named: float | None  # share of the test examples whose title holds the value; None where no title is shown
     metrics: dict[str, Scores | None]  # None where a system has no such view, or cannot compare it with a class name
 
 

@@ -24,7 +24,7 @@ class Suite:
     `pool` (product_id, title, image) are the candidates: the test part. `queries` (query_text, query_image, product_id) are
     labelled with products of the pool. `examples` (example_id, title, image, category, split) are what is classified: those
     of `split` "test" are measured, those of "train" teach the probes. `attributes` has a row per example and a column per
-    attribute; null where it is not known.
+    attribute, null where it is not known; it may have no column.
 
     `own` names the parts, of "text" and "image", in which a query shows the item's own text or picture: finding it again by
     that part is no achievement. `are_products` says whether the ids of examples are product ids, so that a table of vectors

@@ -47,8 +47,12 @@ def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]
     query, gallery = (_listed(folder, name, records) for name in ("query", "gallery"))
     train = sampled(_listed(folder, "train", records)) if (folder / "train.txt").is_file() else records.clear()
     notes = [] if len(train) else ["there is no train.txt, so nothing can teach a probe"]
-    asked = query.select(query_text="title", query_image="image", label="label", asked="product_id")
-    right = asked.join(gallery.select("label", "product_id"), on="label").filter(pl.col("asked") != pl.col("product_id"))
+    listed = gallery.height
+    gallery = gallery.join(query, on="product_id", how="anti", maintain_order="left")  # nobody is to find itself
+    if itself := listed - gallery.height:
+        notes.append(f"{itself:,} of {listed:,} gallery items are queries too and are not in the pool")
+    asked = query.select("label", query_text="title", query_image="image")
+    right = asked.join(gallery.select("label", "product_id"), on="label", maintain_order="left_right")
     measured = pl.concat([query, gallery]).unique("product_id", keep="first", maintain_order=True)
     examples = pl.concat([
         measured.with_columns(split=pl.lit("test")),

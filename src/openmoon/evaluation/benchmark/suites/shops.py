@@ -16,8 +16,9 @@ import polars as pl
 from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
+from openmoon.data.pairs import behaviour_pairs
 from openmoon.data.shop import Shop, load_shop
-from openmoon.data.splits import without_seen
+from openmoon.data.splits import split_pairs, without_seen
 from openmoon.data.tables import read_parquet
 from openmoon.data.text import item_texts
 from openmoon.errors import UserError
@@ -27,7 +28,8 @@ TRUTH = "truth/queries.parquet"
 SAMPLE_SPLIT, SAMPLE_SIDE = SplitConfig(val=0.1, test=0.25), 128  # of recipes/sample.yaml, with the pixels it compares
 FASHION_SPLIT, FASHION_SIDE = SplitConfig(val=0.05, test=1000), 160  # of recipes/fashion.yaml
 SMALL = 5000  # products from which a thousand are held out; of fewer a fifth
-SAMPLE_ATTRIBUTES = ["colour", "material", "pattern", "brand", "use"]
+SAMPLE_ATTRIBUTES = ["colour", "material", "pattern", "brand"]
+LEARNT = (("click", "cart", "purchase"), ("cart", "purchase"), ("purchase",))  # actions that encoders are usually taught by
 
 
 def read_sample(folder: Path, scratch: Path, advance: Callable[[int], object]) -> Suite:
@@ -70,33 +72,44 @@ def _suite(
     items = keyed.join(sides, on="product_id", how="left", maintain_order="left")
     items = items.with_columns(image=shop.image_paths(pl.col("image")), example_id=pl.col("product_id"))
     pool = items.filter(split="test").select(POOL)
+    measured = (items["split"] != "val").to_numpy()
+    examples, attributes = items.filter(measured), attributes.filter(measured)
+    taught = items.select("product_id", "split")
     notes = [f"{shop.rejected.height:,} rows of its tables are rejected"] if len(shop.rejected) else []
-    queries, asked = _queries(shop, pool, images, advance)
+    queries, asked = _queries(shop, pool, lambda table: _with_keys(table, "query_image", shop, images, advance), taught, split)
     return Suite(
-        name, pool, queries, items.select(EXAMPLES), attributes, split=split, notes=(*notes, *asked),
+        name, pool, queries, examples.select(EXAMPLES), attributes, split=split, notes=(*notes, *asked),
         own=frozenset() if shop.queries is not None else frozenset({"text", "image"}),
     )  # fmt: skip
 
 
 def _queries(
-    shop: Shop, pool: pl.DataFrame, images: ImageCache, advance: Callable[[int], object]
+    shop: Shop, pool: pl.DataFrame, keyed: Callable[[pl.DataFrame], pl.DataFrame], products: pl.DataFrame, split: SplitConfig
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Queries for products of the pool, without the words and photos that any shopper used to choose another product: a
-    trained encoder may have learnt from those."""
+    """Queries for products of the pool, without words and photos that an encoder may have been taught by: those that
+    `split_pairs` puts on the side of train or val, whichever of the `LEARNT` actions count."""
     if shop.queries is None:
         own = pool.select(query_text="title", query_image="image", product_id="product_id")
         return own, ["there are no shoppers: the queries are the products' own titles and pictures"]
     labelled = shop.queries.join(pool, on="product_id", how="semi", maintain_order="left")
-    found, notes = _with_keys(labelled, "query_image", shop, images, advance), []
+    found, notes = keyed(labelled), []
     if shop.events is not None:
-        elsewhere = shop.events.filter(pl.col("action") != "impression").join(pool, on="product_id", how="anti")
-        seen = _with_keys(elsewhere.select("query_text", "query_image").unique(), "query_image", shop, images, advance)
-        found, lost = without_seen(found, seen.filter(pl.any_horizontal(pl.col("query_text", "query_image_key").is_not_null())))
+        taught = [_taught(keyed(behaviour_pairs(shop.events, actions)), products, split) for actions in LEARNT]
+        found, lost = without_seen(found, pl.concat(taught))
         what = {"query_text": "words", "query_image_key": "photo"}
-        notes = [f"{count:,} of {len(labelled):,} labelled queries lose their {what[column]}: a shopper used it to choose a "
-                 "product outside the test part" for column, count in lost.items()]  # fmt: skip
+        notes = [f"{count:,} of {len(labelled):,} labelled queries lose their {what[column]}: shoppers used it for products "
+                 "outside the test part" for column, count in lost.items()]  # fmt: skip
     picture = pl.when(pl.col("query_image_key").is_not_null()).then(pl.col("query_image"))
     return found.with_columns(query_image=shop.image_paths(picture)).select(QUERIES), notes
+
+
+def _taught(pairs: pl.DataFrame, products: pl.DataFrame, split: SplitConfig) -> pl.DataFrame:
+    """query_text, query_image_key of the pairs that teach; where they are too few to be divided, of all outside the test."""
+    try:
+        divided, _ = split_pairs(pairs, products, split)
+    except UserError:
+        divided = pairs.drop("split").join(products, on="product_id")
+    return divided.filter(pl.col("split") != "test").select("query_text", "query_image_key")
 
 
 def _with_keys(
