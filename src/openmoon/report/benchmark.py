@@ -11,7 +11,7 @@ from openmoon.evaluation.benchmark.labels import MAJORITY
 from openmoon.evaluation.benchmark.results import Benchmark
 from openmoon.evaluation.benchmark.retrieval import FIVE
 from openmoon.evaluation.benchmark.scores import Scores
-from openmoon.evaluation.benchmark.tables import grids
+from openmoon.evaluation.benchmark.tables import grids, heads_once
 from openmoon.evaluation.results import UNDEFINED
 from openmoon.io import write_text
 from openmoon.report.page import environment
@@ -31,7 +31,8 @@ def write_benchmark_page(result: Benchmark, path: Path) -> None:
     """Write the page atomically: no script, and nothing that has to be fetched from elsewhere."""
     palette = {MAJORITY: "#cfcac0"} | colours([system for system in result.ranked if system != MAJORITY])
     html = environment().get_template("benchmark.html").render(
-        result=result, origin=result.origin, grids=grids(result), glances=list(_glances(result, palette)), colours=palette
+        result=result, origin=result.origin, grids=grids(result), glances=list(_glances(result, palette)), colours=palette,
+        heads_once=heads_once,
     )
     write_text(path, html)
 

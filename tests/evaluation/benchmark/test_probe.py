@@ -48,7 +48,7 @@ def test_answers_and_choice_of_penalty_are_those_of_plain_ridge(n: int, d: int) 
         left_out = [sum(right_without(train, labels, i, penalty * scale(train)) for i in rows) for penalty in PENALTIES]
         best = PENALTIES[int(np.argmax(left_out))] * scale(train)
         expected = ridge(train, labels, test, best).argmax(1)
-        np.testing.assert_array_equal(linear_probe(train, labels, test), expected)
+        np.testing.assert_array_equal(linear_probe(train, labels, [test[:7], test[7:]]), expected)
 
 
 def test_separable_classes_are_learnt_and_the_scale_of_vectors_does_not_matter() -> None:
@@ -58,7 +58,7 @@ def test_separable_classes_are_learnt_and_the_scale_of_vectors_does_not_matter()
     vectors = centres[labels] + 0.05 * rng.normal(size=(40, 16))
     asked = centres + 0.05 * rng.normal(size=(4, 16))
     for factor in (1e-4, 1.0, 1e4):
-        np.testing.assert_array_equal(linear_probe(factor * vectors + 3, labels, factor * asked + 3), np.arange(4))
+        np.testing.assert_array_equal(linear_probe(factor * vectors + 3, labels, [factor * asked + 3]), np.arange(4))
 
 
 def test_turning_all_vectors_changes_nothing() -> None:
@@ -66,12 +66,12 @@ def test_turning_all_vectors_changes_nothing() -> None:
     train, labels = noisy(rng, 60, 8)
     test = rng.normal(size=(30, 8))
     turn, _ = np.linalg.qr(rng.normal(size=(8, 8)))
-    np.testing.assert_array_equal(linear_probe(train, labels, test), linear_probe(train @ turn, labels, test @ turn))
+    np.testing.assert_array_equal(linear_probe(train, labels, [test]), linear_probe(train @ turn, labels, [test @ turn]))
 
 
 def test_vectors_that_say_nothing_give_the_majority() -> None:
     train, labels = np.ones((9, 5)), np.array([0, 1, 1, 1, 1, 2, 1, 1, 0])
-    np.testing.assert_array_equal(linear_probe(train, labels, np.ones((3, 5))), [1, 1, 1])
+    np.testing.assert_array_equal(linear_probe(train, labels, [np.ones((3, 5))]), [1, 1, 1])
 
 
 def test_left_out_accuracy_never_looks_at_the_row_itself() -> None:

@@ -53,7 +53,7 @@ def test_a_query_that_is_part_of_the_item_is_no_task(suite, bags):
     own = replace(suite, own=frozenset({"text", "image"}))
     _, cells, notes = retrieval_task([System("bags", bags)], own)
     assert [FIVE[c.query, c.item] for c in cells] == ["t→i", "i→t"]
-    assert "t→mm is left out: the text of the query is the item's own" in notes
+    assert "t→mm is left out: the query shows the item's own text" in notes
 
 
 def test_a_kind_of_query_that_is_not_there_is_said(suite, bags):

@@ -8,7 +8,7 @@ richer text, which spells out category and attributes; `named` tells how often t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,7 +25,7 @@ from openmoon.evaluation.encode import can_compare, encode_table
 
 MAJORITY = "majority"
 TAUGHT = 5  # train examples that a value needs: from fewer no probe can learn it
-BLOCK = 4096  # examples compared with all class names at a time
+BLOCK = 4096  # test examples in memory at a time
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,19 @@ def _nearest_name(system: System, question: Question, vectors: np.ndarray | None
     if vectors is None or system.encode is None or not can_compare(system.encode, ["text"], VIEWS[question.view]):
         return None
     names = encode_table(system.encode, pl.DataFrame({"text": question.classes}), system.name)
-    blocks = (question.test[start : start + BLOCK] for start in range(0, len(question.test), BLOCK))
-    return class_scores(
-        question.truth[question.test], np.concatenate([(vectors[rows] @ names.T).argmax(1) for rows in blocks])
-    )
+    answers = np.concatenate([(block @ names.T).argmax(1) for block in _blocks(vectors, question.test)])
+    return class_scores(question.truth[question.test], answers)
 
 
 def _probed(question: Question, vectors: np.ndarray | None) -> Scores | None:
     if vectors is None:
         return None
-    answers = linear_probe(vectors[question.train], question.truth[question.train], vectors[question.test])
-    return class_scores(question.truth[question.test], answers)
+    taught = vectors[question.train], question.truth[question.train]
+    return class_scores(question.truth[question.test], linear_probe(*taught, _blocks(vectors, question.test)))
+
+
+def _blocks(vectors: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (vectors[rows[start : start + BLOCK]] for start in range(0, len(rows), BLOCK))
 
 
 def _cell(question: Question, metrics: dict[str, Scores | None]) -> LabelCell:

@@ -7,6 +7,8 @@ on the train part, which has a closed form too (Allen's PRESS).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,16 +17,16 @@ PENALTIES = tuple(10.0**power for power in range(-4, 3))  # relative to the mean
 SMALLEST = 1e-10  # axes with less than this share of the largest variance are rounding noise
 
 
-def linear_probe(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+def linear_probe(train: np.ndarray, labels: np.ndarray, test: Iterable[np.ndarray]) -> np.ndarray:
     """Train a probe and answer.
 
     Args:
         train: (n, d) vectors of any scale; n at least 2.
         labels: (n,) class numbers from 0.
-        test: (m, d).
+        test: arrays (m_i, d), read once, one at a time.
 
     Returns:
-        (m,) int64, the predicted class numbers.
+        (sum of m_i,) int64, the predicted class numbers.
     """
     vectors = torch.from_numpy(np.array(train, np.float64))
     mean = vectors.mean(0)
@@ -38,8 +40,8 @@ def linear_probe(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.
     penalties = [scale * penalty for penalty in PENALTIES]
     best = max(penalties, key=lambda penalty: _left_out_accuracy(seen, strength, target, wanted, rest, penalty))
     weights = axes @ (target / (strength + best)[:, None])
-    asked = torch.from_numpy(np.array(test, np.float64)) - mean
-    return (asked @ weights + rest).argmax(1).numpy()
+    asked = (torch.from_numpy(np.array(chunk, np.float64)) - mean for chunk in test)
+    return np.concatenate([(chunk @ weights + rest).argmax(1).numpy() for chunk in asked])
 
 
 def _principal_axes(vectors: Tensor) -> tuple[Tensor, Tensor]:

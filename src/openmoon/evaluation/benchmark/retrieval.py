@@ -59,7 +59,7 @@ def _directions(suite: Suite, seed: int) -> tuple[list[Direction], list[str]]:
         if pair not in made:
             notes.append(f"{name} is left out: no query of this kind has a product with this view")
         elif own:
-            notes.append(f"{name} is left out: the {' and '.join(sorted(own))} of the query is the item's own")
+            notes.append(f"{name} is left out: the query shows the item's own {' and '.join(sorted(own))}")
             del made[pair]
     if mixed := items.filter(pl.any_horizontal(pl.col("title", "image").is_null())).height:
         notes.append(f"{mixed:,} products of the pool have only a title or only a picture; in mm they are shown by that")

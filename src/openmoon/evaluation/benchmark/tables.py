@@ -50,9 +50,9 @@ class Grid:
         for heading in (*self.heads, *map(escape, self.systems)):
             table.add_column(heading, justify="left" if heading in self.words else "right")
         for group in self.groups:
-            for place, row in enumerate(group):
+            for row, head in zip(group, heads_once(group), strict=True):
                 values = (f"[bold]{v}[/]" if n in row.best else v for n, v in enumerate(row.values))
-                table.add_row(*(map(escape, row.head) if place == 0 else _repeated(row.head)), *values)
+                table.add_row(*map(escape, head), *values)
             table.add_section()
         return table
 
@@ -66,6 +66,17 @@ class Grid:
                 values = [f"**{v}**" if n in row.best else v for n, v in enumerate(row.values)]
                 lines.append(_markdown_row([*row.head, *values]))
         return "\n".join(lines) + "\n"
+
+
+def heads_once(group: Sequence[Row]) -> list[list[str]]:
+    """The heads of a group as people read them: empty where a row says the same as the one above, its metric excepted."""
+    shown, before = [], [""] * len(group[0].head)
+    for head in (row.head for row in group):
+        same = next((n for n, (a, b) in enumerate(zip(head, before, strict=True)) if a != b), len(head))
+        kept = len(head) - 1 if same >= len(head) - 1 else min(same, 1)
+        shown.append([""] * kept + head[kept:])
+        before = head
+    return shown
 
 
 def grids(result: Benchmark) -> list[Grid]:
@@ -147,10 +158,6 @@ def _row(head: list[str], values: Sequence[float | None]) -> Row:
 
 def _share(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.0%}"
-
-
-def _repeated(head: list[str]) -> list[str]:
-    return ["", *head[1:]] if len(head) > 6 else [""] * (len(head) - 1) + head[-1:]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -1,0 +1,116 @@
+"""What an ENCODER argument may be, and that every kind gives the vectors it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from openmoon.data.image_cache import ImageCache
+from openmoon.errors import UserError
+from openmoon.models.encoder import ProductEncoder
+from openmoon.steps.encoders import SentenceEncode, VectorLookup, is_saved_encoder, named_sources, open_system, split_name
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "source"),
+    [
+        ("untuned", "untuned", "untuned"),
+        ("runs/x/posttrain/encoder", "x/posttrain", "runs/x/posttrain/encoder"),
+        ("/encoder", "/encoder", "/encoder"),
+        ("stage 2=runs/x/encoder", "stage 2", "runs/x/encoder"),
+        ("out/a=b/encoder", "out/a=b", "out/a=b/encoder"),
+        ("last-year.parquet", "last-year", "last-year.parquet"),
+        ("clip-ViT-B-32", "clip-ViT-B-32", "clip-ViT-B-32"),
+    ],
+)
+def test_names(argument: str, name: str, source: str) -> None:
+    assert split_name(argument) == (name, source)
+
+
+def test_equal_names_and_names_of_baselines_are_refused() -> None:
+    assert list(named_sources(["b=x", "a=y"])) == ["b", "a"]
+    for arguments in (["a=x", "a=y"], ["majority=x"], ["x/posttrain/encoder", "y/x/posttrain/encoder"]):
+        with pytest.raises(UserError, match="write NAME="):
+            named_sources(arguments)
+
+
+def test_a_saved_encoder_by_three_roads(tiny_encoder: ProductEncoder, tmp_path: Path, pictures: list[Path]) -> None:
+    folder = tmp_path / "encoder"
+    tiny_encoder.save_pretrained(folder)
+    inputs = [{"text": "red boot", "image": str(pictures[0])}, {"text": "mug"}, {"image": str(pictures[1])}]
+    expected = tiny_encoder.eval().encode(inputs)
+    assert is_saved_encoder(str(folder))
+
+    def decoded(size: int) -> ImageCache:
+        images = ImageCache(tmp_path / "cache", size)
+        images.fill(pictures)
+        return images
+
+    ours = open_system("ours", str(folder), tiny_encoder.config, decoded, tmp_path / "cache")
+    assert ours.encode is not None
+    np.testing.assert_allclose(ours.encode(inputs), expected, atol=2e-3)  # tokens are kept as float16
+    assert ours.facts["fingerprint"] == tiny_encoder.fingerprint()
+
+
+def test_a_sentence_transformer_that_reads_texts_alone(tiny_trunks: tuple[str, str], tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(tiny_trunks[1])
+    model.save(str(tmp_path / "model"))
+    system = open_system("st", str(tmp_path / "model"), None, None, tmp_path)  # type: ignore[arg-type]
+    assert isinstance(system.encode, SentenceEncode)
+    assert system.encode.reads == {frozenset({"text"})}
+    found = system.encode([{"text": "red boot"}, {"text": "mug"}])
+    np.testing.assert_allclose(found, model.encode(["red boot", "mug"], normalize_embeddings=True), atol=1e-6)
+    assert system.facts["text and picture"] == "not read"
+    assert len(system.facts["fingerprint"]) == 12
+
+
+class TwoTowers:
+    """Like CLIP in sentence-transformers: texts or pictures, not both at once."""
+
+    modalities = ("text", "image")
+
+    def supports(self, modality: object) -> bool:
+        return modality in self.modalities
+
+    def encode(self, inputs: list, **_: object) -> np.ndarray:
+        return np.array([[1.0, 0.0] if isinstance(one, str) else [0.0, 1.0] for one in inputs], np.float32)
+
+
+def test_two_towers_meet_in_the_mean(monkeypatch: pytest.MonkeyPatch, pictures: list[Path]) -> None:
+    monkeypatch.setattr("openmoon.steps.encoders._load_sentence_transformer", lambda source: TwoTowers())
+    encode = SentenceEncode("clip")
+    both = {"text": "a", "image": str(pictures[0])}
+    found = encode([both, {"image": str(pictures[1])}, {"text": "b"}, both])
+    np.testing.assert_allclose(found, [[0.5**0.5] * 2, [0, 1], [1, 0], [0.5**0.5] * 2], atol=1e-6)
+
+
+def test_a_model_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="neither a saved encoder") as failed:
+        open_system("x", str(tmp_path / "nothing"), None, None, tmp_path)  # type: ignore[arg-type]
+    assert "\n" not in str(failed.value)
+
+
+def vectors_table(path: Path, ids: list, dtype: pl.DataType | None = None) -> None:
+    vectors = pl.Series("vector", np.arange(len(ids) * 2, dtype=np.float32).reshape(-1, 2))
+    pl.DataFrame({"product_id": ids, "vector": vectors.cast(dtype or pl.Array(pl.Float32, 2))}).write_parquet(path)
+
+
+def test_vectors_of_anyone_are_looked_up_by_id(tmp_path: Path) -> None:
+    vectors_table(tmp_path / "v.parquet", [7, 8, 9])
+    lookup = VectorLookup(tmp_path / "v.parquet")
+    np.testing.assert_array_equal(lookup(["9", "7"]), [[4, 5], [0, 1]])
+    with pytest.raises(UserError, match=r"no vector of 1 of the 2 products that are measured, such as '5'"):
+        lookup(["9", "5"])
+
+
+def test_tables_that_are_none(tmp_path: Path) -> None:
+    vectors_table(tmp_path / "list.parquet", ["a"], pl.List(pl.Float64))
+    pl.DataFrame({"product_id": ["a"]}).write_parquet(tmp_path / "bare.parquet")
+    for name, message in (("list", "expected a fixed-size list"), ("bare", "'vector' is missing"), ("none", "no such vectors table")):
+        with pytest.raises(UserError, match=message):
+            VectorLookup(tmp_path / f"{name}.parquet")
