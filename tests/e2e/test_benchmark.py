@@ -31,7 +31,8 @@ def test_everything_is_written_and_nothing_else(measured: tuple[Path, str]) -> N
 
 
 def test_only_the_test_part_is_measured_and_everyone_gets_the_same(measured: tuple[Path, str], shop: Path) -> None:
-    results = {task: json.loads((measured[0] / f"{task}.json").read_text()) for task in ("retrieval", "classification", "attributes")}
+    tasks = ("retrieval", "classification", "attributes")
+    results = {task: json.loads((measured[0] / f"{task}.json").read_text()) for task in tasks}
     encoders = ["untuned", "stage 1", "stage 2", "vectors"]
     assert results["retrieval"]["systems"] == ["chance", "BM25", *encoders]
     assert results["attributes"]["systems"] == ["majority", *encoders]

@@ -11,7 +11,14 @@ import pytest
 from openmoon.data.image_cache import ImageCache
 from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
-from openmoon.steps.encoders import SentenceEncode, VectorLookup, is_saved_encoder, named_sources, open_system, split_name
+from openmoon.steps.encoders import (
+    SentenceEncode,
+    VectorLookup,
+    is_saved_encoder,
+    named_sources,
+    open_system,
+    split_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +118,7 @@ def test_vectors_of_anyone_are_looked_up_by_id(tmp_path: Path) -> None:
 def test_tables_that_are_none(tmp_path: Path) -> None:
     vectors_table(tmp_path / "list.parquet", ["a"], pl.List(pl.Float64))
     pl.DataFrame({"product_id": ["a"]}).write_parquet(tmp_path / "bare.parquet")
-    for name, message in (("list", "expected a fixed-size list"), ("bare", "'vector' is missing"), ("none", "no such vectors table")):
+    wrong = {"list": "expected a fixed-size list", "bare": "'vector' is missing", "none": "no such vectors table"}
+    for name, message in wrong.items():
         with pytest.raises(UserError, match=message):
             VectorLookup(tmp_path / f"{name}.parquet")

@@ -29,7 +29,7 @@ def table(columns: tuple[str, ...], rows: list[tuple[str | None, ...]]) -> pl.Da
 
 @pytest.fixture
 def suite() -> Suite:
-    """Three products measured and 20 that teach; d has no picture, e no title."""
+    """Three products measured and 21 that teach, one of them a mug; d has no picture, e no title."""
     test = [
         ("c", "my Boot red", "red_boot", "shoes > boot", "test"),
         ("d", "blue hat", None, "hat", "test"),
@@ -41,7 +41,8 @@ def suite() -> Suite:
         for number, (colour, (kind, category)) in enumerate(((c, k) for c in colours for k in kinds.items()), 0)
         for _ in range(5)
     ]
-    examples = table(EXAMPLES, [*test, *train])
+    scarce = ("t-mug", "red mug", "red_mug", "mug", "train")
+    examples = table(EXAMPLES, [*test, *train, scarce])
     colour = examples.select(pl.coalesce("image", "title").str.extract("(red|blue)").alias("colour"))
     pool = table(POOL, [row[:3] for row in test])
     queries = table(QUERIES, [("boot", None, "c"), ("hat", None, "d"), (None, "blue_mug", "e"), ("red", "red_boot", "c"),

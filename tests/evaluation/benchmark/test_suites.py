@@ -64,7 +64,8 @@ def test_mbe(tmp_path, read):
     for number in (1, 2):
         picture(data / "images" / f"{number}.jpg", number)
     picture(data / "q1.jpg", 9)
-    lines(data / "MBE_test.jsonl", [mbe_row(1), mbe_row(2), mbe_row(3, id="99", doc_title="title 1", doc_image=mbe_row(1)["doc_image"])])
+    again = mbe_row(3, id="99", doc_title="title 1", doc_image=mbe_row(1)["doc_image"])
+    lines(data / "MBE_test.jsonl", [mbe_row(1), mbe_row(2), again])
     lines(data / "MBE_train.jsonl", [mbe_row(number) for number in range(10, 14)])
     suite = read("mbe")
     assert suite.pool["product_id"].to_list() == ["1", "2"]  # the third line sells the first product again
