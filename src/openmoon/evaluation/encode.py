@@ -13,7 +13,8 @@ from openmoon.errors import UserError
 
 
 class Encode(Protocol):
-    """Inputs, each a dictionary with "text", "image" (a path) or both → vectors (N, d), L2-normalised.
+    """Inputs, each a dictionary with "text", "image" (a path) or both → vectors (N, d), of length 1 (or less, where
+    a missing part is to count as zero: `untuned.py`).
 
     An encoder whose text and picture vectors cannot be compared says so with an attribute `cross_modal = False`, and one
     that does not read every kind of input names those that it reads in an attribute `reads`, a collection of sets of "text"
