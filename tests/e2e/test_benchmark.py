@@ -8,6 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from openmoon.data.pairs import behaviour_pairs
+from openmoon.data.splits import normalise_query
+from openmoon.evaluation.benchmark.suites import READERS
 from tests.e2e.conftest import Cli
 
 
@@ -48,6 +51,26 @@ def test_only_the_test_part_is_measured_and_everyone_gets_the_same(measured: tup
     assert probed["category", "text"]["vectors"] is None
     fingerprints = {results["retrieval"]["encoders"][name]["fingerprint"] for name in ("stage 1", "stage 2")}
     assert len(fingerprints) == 2
+
+
+def test_queries_show_nothing_that_teaches(shop: Path, tmp_path: Path) -> None:
+    suite = READERS["sample"](shop, tmp_path, lambda done: None)
+    events = pl.read_parquet(shop / "events.parquet").with_columns(split=pl.lit(None, pl.String))
+    outside = pl.read_parquet(shop / "catalog.parquet").select("product_id").join(suite.pool, on="product_id", how="anti")
+    sides = pl.concat([
+        suite.pool.select("product_id", split=pl.lit("test")), outside.select("product_id", split=pl.lit("train")),
+    ])  # fmt: skip
+    pairs = behaviour_pairs(events, ["cart", "purchase"])
+    # a query is on the side of most of its pairs; of equally many the test keeps it
+    counted = pairs.drop("split").join(sides, on="product_id").group_by("query_text").agg(
+        train=(pl.col("split") == "train").sum(), test=(pl.col("split") == "test").sum()
+    )
+    taught = counted.filter((pl.col("train") > pl.col("test")) & pl.col("query_text").is_not_null())["query_text"]
+    asked = suite.queries.select(normalise_query(pl.col("query_text"))).to_series().drop_nulls()
+    labelled = pl.read_parquet(shop / "truth" / "queries.parquet").join(suite.pool, on="product_id", how="semi")
+    assert len(asked)
+    assert labelled.select(normalise_query(pl.col("query_text")).is_in(taught.implode()).any()).item()  # there was some to lose
+    assert not set(asked) & set(taught)
 
 
 def test_an_encoder_of_another_split_is_pointed_out(measured: tuple[Path, str]) -> None:

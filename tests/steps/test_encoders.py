@@ -76,6 +76,20 @@ def test_a_sentence_transformer_that_reads_texts_alone(tiny_trunks: tuple[str, s
     assert len(system.facts["fingerprint"]) == 12
 
 
+def test_a_sentence_transformer_that_reads_both_at_once(
+    tiny_encoder: ProductEncoder, tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    tiny_encoder.save_pretrained(tmp_path / "model")
+    model = SentenceTransformer(str(tmp_path / "model"), trust_remote_code=True)
+    monkeypatch.setattr("openmoon.steps.encoders._load_sentence_transformer", lambda source: model)
+    encode = SentenceEncode("model")
+    inputs = [{"text": "red boot", "image": str(pictures[0])}, {"text": "mug"}, {"image": str(pictures[1])}]
+    assert encode.facts["text and picture"] == "at once"
+    np.testing.assert_allclose(encode(inputs), tiny_encoder.eval().encode(inputs), atol=1e-5)
+
+
 class TwoTowers:
     """Like CLIP in sentence-transformers: texts or pictures, not both at once."""
 

@@ -34,7 +34,7 @@ def benchmark(
     folder: Annotated[Path, typer.Option("--out", help="Folder for the results.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Draws the queries where a suite has more than 20,000 of a kind.")] = 0,
 ) -> None:
-    """Five directions of retrieval, zero-shot classification and attribute prediction.
+    """Compare encoders on a suite: five directions of retrieval, zero-shot classification, attribute prediction.
 
     Writes `retrieval.json`, `classification.json`, `attributes.json`, `benchmark.md` and `benchmark.html`. Only products of
     the suite's test part are measured; every table has chance, BM25 or the majority class beside the encoders.

@@ -44,7 +44,7 @@ def read_fashion(folder: Path, scratch: Path, advance: Callable[[int], object]) 
     """A catalogue made by `openmoon data import fashion`, or a folder made by `openmoon data simulate` on it."""
     shop = _load(folder, "`openmoon data import fashion`")
     named = [json.loads(text) if text else {} for text in shop.catalog["attributes"]]
-    names = list(dict.fromkeys(name for one in named for name in one))
+    names = [name for name in dict.fromkeys(name for one in named for name in one) if name != "category"]
     columns = {name: pl.Series(name, [one.get(name) for one in named], pl.String) for name in names}
     if not names or shop.catalog["category"].null_count() == shop.catalog.height:
         raise UserError(f"{folder / 'catalog.parquet'}: has no category or no attributes; "
