@@ -5,20 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from openmoon.data.image_cache import ImageCache
 from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
-from openmoon.steps.encoders import (
-    SentenceEncode,
-    VectorLookup,
-    is_saved_encoder,
-    named_sources,
-    open_system,
-    split_name,
-)
+from openmoon.steps.encoders import is_saved_encoder, named_sources, open_system, split_name
+from openmoon.steps.sentence_encode import SentenceEncode
 
 
 @pytest.mark.parametrize(
@@ -83,7 +76,7 @@ def test_a_sentence_transformer_that_reads_both_at_once(
 
     tiny_encoder.save_pretrained(tmp_path / "model")
     model = SentenceTransformer(str(tmp_path / "model"), trust_remote_code=True)
-    monkeypatch.setattr("openmoon.steps.encoders._load_sentence_transformer", lambda source: model)
+    monkeypatch.setattr("openmoon.steps.sentence_encode._load_sentence_transformer", lambda source: model)
     encode = SentenceEncode("model")
     inputs = [{"text": "red boot", "image": str(pictures[0])}, {"text": "mug"}, {"image": str(pictures[1])}]
     assert encode.facts["text and picture"] == "at once"
@@ -103,7 +96,7 @@ class TwoTowers:
 
 
 def test_two_towers_meet_in_the_mean(monkeypatch: pytest.MonkeyPatch, pictures: list[Path]) -> None:
-    monkeypatch.setattr("openmoon.steps.encoders._load_sentence_transformer", lambda source: TwoTowers())
+    monkeypatch.setattr("openmoon.steps.sentence_encode._load_sentence_transformer", lambda source: TwoTowers())
     encode = SentenceEncode("clip")
     both = {"text": "a", "image": str(pictures[0])}
     found = encode([both, {"image": str(pictures[1])}, {"text": "b"}, both])
@@ -114,25 +107,3 @@ def test_a_model_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither a saved encoder") as failed:
         open_system("x", str(tmp_path / "nothing"), None, None, tmp_path)  # type: ignore[arg-type]
     assert "\n" not in str(failed.value)
-
-
-def vectors_table(path: Path, ids: list, dtype: pl.DataType | None = None) -> None:
-    vectors = pl.Series("vector", np.arange(len(ids) * 2, dtype=np.float32).reshape(-1, 2))
-    pl.DataFrame({"product_id": ids, "vector": vectors.cast(dtype or pl.Array(pl.Float32, 2))}).write_parquet(path)
-
-
-def test_vectors_of_anyone_are_looked_up_by_id(tmp_path: Path) -> None:
-    vectors_table(tmp_path / "v.parquet", [7, 8, 9])
-    lookup = VectorLookup(tmp_path / "v.parquet")
-    np.testing.assert_array_equal(lookup(["9", "7"]), [[4, 5], [0, 1]])
-    with pytest.raises(UserError, match=r"no vector of 1 of the 2 products that are measured, such as '5'"):
-        lookup(["9", "5"])
-
-
-def test_tables_that_are_none(tmp_path: Path) -> None:
-    vectors_table(tmp_path / "list.parquet", ["a"], pl.List(pl.Float64))
-    pl.DataFrame({"product_id": ["a"]}).write_parquet(tmp_path / "bare.parquet")
-    wrong = {"list": "expected a fixed-size list", "bare": "'vector' is missing", "none": "no such vectors table"}
-    for name, message in wrong.items():
-        with pytest.raises(UserError, match=message):
-            VectorLookup(tmp_path / f"{name}.parquet")

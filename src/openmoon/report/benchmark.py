@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from openmoon.evaluation.benchmark.labels import MAJORITY
 from openmoon.evaluation.benchmark.results import Benchmark
 from openmoon.evaluation.benchmark.retrieval import FIVE
-from openmoon.evaluation.benchmark.scores import Scores
+from openmoon.evaluation.benchmark.scores import MAJORITY, Scores
 from openmoon.evaluation.benchmark.tables import grids, heads_once
 from openmoon.evaluation.results import UNDEFINED
 from openmoon.io import write_text

@@ -9,9 +9,10 @@ from openmoon.config import EncoderConfig, load_recipe
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.shop import load_catalog
 from openmoon.errors import UserError, nearest
-from openmoon.evaluation.benchmark.labels import MAJORITY, label_tasks
+from openmoon.evaluation.benchmark.labels import label_tasks
 from openmoon.evaluation.benchmark.results import Benchmark, Origin
 from openmoon.evaluation.benchmark.retrieval import retrieval_task
+from openmoon.evaluation.benchmark.scores import MAJORITY
 from openmoon.evaluation.benchmark.suite import Suite, settle
 from openmoon.evaluation.benchmark.suites import READERS
 from openmoon.evaluation.benchmark.tables import to_markdown
@@ -86,13 +87,13 @@ def _seen_notes(name: str, source: str, suite: Suite) -> list[str]:
     recipe_path = Path(source).parent / "recipe.yaml"
     if suite.split is None or not is_saved_encoder(source) or not recipe_path.is_file():
         return []
-    recipe = load_recipe(recipe_path)
-    if recipe.data.split == suite.split:
-        return []
     try:
+        recipe = load_recipe(recipe_path)
+        if recipe.data.split == suite.split:
+            return []
         catalog = load_catalog(recipe.data).catalog
     except UserError:
-        return [f"{name}: its training catalogue is not there any more; it may have been trained on what is measured"]
+        return [f"{name}: its recipe or its catalogue cannot be read any more; it may have been trained on what is measured"]
     both = suite.pool.join(catalog, on=["product_id", "title"], how="semi").height
     split = ", ".join(f"{key} {value}" for key, value in suite.split.model_dump().items())
     return [f"{name}: {both:,} of the {suite.pool.height:,} products measured are in its training catalogue, which was split "

@@ -18,12 +18,11 @@ from rich.progress import Progress
 
 from openmoon.evaluation.benchmark.probe import linear_probe
 from openmoon.evaluation.benchmark.results import LabelCell
-from openmoon.evaluation.benchmark.scores import Scores, class_scores, majority_scores
+from openmoon.evaluation.benchmark.scores import MAJORITY, Scores, class_scores, majority_scores
 from openmoon.evaluation.benchmark.suite import Suite
 from openmoon.evaluation.benchmark.system import VIEWS, System
 from openmoon.evaluation.encode import can_compare, encode_table
 
-MAJORITY = "majority"
 TAUGHT = 5  # train examples that a value needs: from fewer no probe can learn it
 BLOCK = 4096  # test examples in memory at a time
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import polars as pl
 
 from openmoon.errors import UserError
-from openmoon.evaluation.benchmark.labels import MAJORITY
 from openmoon.evaluation.benchmark.suite import Suite
 from openmoon.evaluation.benchmark.system import System
 from openmoon.evaluation.directions import ITEM_VIEWS, QUERY_KINDS, Direction, make_directions, without_blanks
 from openmoon.evaluation.results import Cell
-from openmoon.evaluation.retrieval import BM25, CHANCE, compare
+from openmoon.evaluation.retrieval import compare
 
 FIVE = {
     ("text", "title+image"): "t→mm",
@@ -21,7 +20,6 @@ FIVE = {
     ("text", "image"): "t→i",
     ("image", "title"): "i→t",
 }  # (query kind, item view): name
-BASELINES = (CHANCE, BM25, MAJORITY)  # names that no encoder can have
 MAX_QUERIES = 20_000  # of each kind; of more a random sample is asked
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from openmoon.evaluation.benchmark.scores import MAJORITY
 from openmoon.evaluation.encode import Encode, can_read, encode_table
+from openmoon.evaluation.retrieval import BM25, CHANCE
 
+BASELINES = (CHANCE, BM25, MAJORITY)  # names that no encoder can have
 VIEWS = {"text": ("text",), "image": ("image",), "both": ("text", "image")}  # name: the parts that an example must have
 Lookup = Callable[[Sequence[str]], np.ndarray]
 """Product ids → (N, d) vectors; `UserError` for a product that is not there."""
