@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmoon.config import SplitConfig
-from openmoon.data.splits import normalise_query, split_pairs, split_products
+from openmoon.data.splits import normalise_query, split_pairs, split_products, without_seen
 from openmoon.errors import UserError
 
 TEXTS = st.sampled_from([None, "red boots", "Red  Boots", "blue hat", "hat", "ｈａｔ", "scarf"])
@@ -127,3 +127,23 @@ def test_given_without_labels_to_measure_on_is_an_error(label: str | None, messa
     pairs = pl.DataFrame({"query_text": ["a"], "query_image_key": [None], "product_id": ["p0"], "split": [label]})
     with pytest.raises(UserError, match=f"by=given: .*{message}"):
         split_pairs(pairs, split_products(catalog(30), SplitConfig()), SplitConfig(by="given"))
+
+
+def asked_for(rows: list[tuple[str | None, str | None]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, {"query_text": pl.String, "query_image_key": pl.String}, orient="row")
+
+
+def test_texts_and_photos_that_were_trained_on_are_taken_away() -> None:
+    seen = asked_for([("red boots", None), (None, "photo-1"), ("blue mug", "photo-2")])
+    asked = asked_for(
+        [("Red  Boots ", "photo-9"), ("green lamp", "photo-1"), ("BLUE mug", None), ("new", "new"), (None, "photo-2")]
+    )
+    kept, lost = without_seen(asked, seen)
+    assert kept.rows() == [(None, "photo-9"), ("green lamp", None), ("new", "new")]
+    assert lost == {"query_text": 2, "query_image_key": 2}
+
+
+def test_without_training_nothing_is_taken_away() -> None:
+    asked = asked_for([("red boots", None), (None, "photo-1")])
+    kept, lost = without_seen(asked, asked_for([]))
+    assert (kept.rows(), lost) == (asked.rows(), {})

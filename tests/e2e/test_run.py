@@ -124,7 +124,7 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
 def test_env_and_help_tell_what_there_is(cli: Cli) -> None:
     assert "torch" in cli("env").stdout
     top = cli("--help").stdout
-    for verb in ("pretrain", "posttrain", "evaluate", "embed", "search", "report", "run", "env", "data"):
+    for verb in ("pretrain", "posttrain", "evaluate", "embed", "search", "report", "run", "env", "data", "benchmark"):
         assert verb in top
         assert len(cli(verb, "--help").stdout) > 200 or verb == "env"
 

@@ -145,5 +145,7 @@ def test_untuned_counts_only_shared_modalities():
     both = encode([{"text": "red", "image": "boot"}])
     text, image = encode([{"text": "red"}, {"image": "boot"}])
     assert float(text @ image) == 0
-    assert float(both[0] @ text) == pytest.approx(1 / np.sqrt(2))
+    assert float(both[0] @ both[0]) == pytest.approx(1)
+    # an item without a picture is neither before nor behind one with a picture, for words
+    assert float(both[0] @ text) == pytest.approx(float(text @ text)) == pytest.approx(0.5)
     np.testing.assert_allclose(np.linalg.norm(both), 1, rtol=1e-6)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from openmoon.cli import data, steps
+from openmoon.cli import benchmark, data, steps
 from openmoon.errors import UserError
 from openmoon.runtime import tune_process
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     "changes to it. `openmoon run RECIPE` does all steps in order.",
 )
 app.add_typer(steps.app)
+app.add_typer(benchmark.app)
 app.add_typer(data.app, name="data")
 
 

@@ -31,6 +31,10 @@ class Shop:
         """Where the picture named in a table is."""
         return self.folder / relative
 
+    def image_paths(self, names: pl.Expr) -> pl.Expr:
+        """Full paths, as strings, of pictures named in a table; null stays null."""
+        return names.map_elements(lambda name: str(self.image_path(name)), return_dtype=pl.String)
+
     def picture_names(self) -> list[str]:
         """The distinct pictures that the tables name, as they name them."""
         columns = [

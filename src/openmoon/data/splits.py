@@ -87,6 +87,21 @@ def normalise_query(text: pl.Expr) -> pl.Expr:
     return text.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 
 
+def without_seen(queries: pl.DataFrame, seen: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Take away texts and photos that occur in `seen`; queries of which nothing is left go.
+
+    Both tables need query_text and query_image_key. Returns the queries, and how many lost what: column → count.
+    """
+    lost = {}
+    for column in ("query_text", "query_image_key"):
+        same = normalise_query(pl.col(column)) if column == "query_text" else pl.col(column)
+        used = same.is_in(seen.select(same).to_series().drop_nulls().unique().implode()).fill_null(False)
+        lost[column] = queries.filter(used).height
+        queries = queries.with_columns(pl.when(~used).then(pl.col(column)).alias(column))
+    kept = queries.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
+    return kept, {column: count for column, count in lost.items() if count}
+
+
 def _given(pairs: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
     if "split" not in pairs.columns or pairs["split"].is_null().all():
         raise UserError(

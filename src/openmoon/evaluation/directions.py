@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from openmoon.evaluation.encode import Encode, can_compare
+
 QUERY_KINDS = {
     "text": {"text": "query_text"},
     "image": {"image": "query_image"},
@@ -62,6 +64,10 @@ class Direction:
     def shared(self) -> set[str]:
         """The modalities that both sides have: of text and image."""
         return set(self.queries.inputs.columns) & set(self.pool.inputs.columns)
+
+    def defined_for(self, encode: Encode) -> bool:
+        """Whether the encoder can compare these queries with these items."""
+        return can_compare(encode, self.queries.inputs.columns, self.pool.inputs.columns)
 
 
 def make_directions(

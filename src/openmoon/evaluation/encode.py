@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import numpy as np
@@ -13,18 +13,27 @@ from openmoon.errors import UserError
 
 
 class Encode(Protocol):
-    """Inputs, each a dictionary with "text", "image" (a path) or both → vectors (N, d), L2-normalised.
+    """Inputs, each a dictionary with "text", "image" (a path) or both → vectors (N, d), of length 1 (or less, where
+    a missing part is to count as zero: `untuned.py`).
 
-    An encoder whose text and picture vectors cannot be compared says so with an attribute `cross_modal = False`; cells
-    in which query and item share no modality are then left undefined for it.
+    An encoder whose text and picture vectors cannot be compared says so with an attribute `cross_modal = False`, and one
+    that does not read every kind of input names those that it reads in an attribute `reads`, a collection of sets of "text"
+    and "image". Cells that ask for more are left undefined for it.
     """
 
     def __call__(self, inputs: list[dict[str, str]], /) -> np.ndarray: ...
 
 
-def is_cross_modal(encode: Encode) -> bool:
-    """Whether a text vector of this encoder may be compared with a picture vector."""
-    return bool(getattr(encode, "cross_modal", True))
+def can_read(encode: Encode, parts: Collection[str]) -> bool:
+    """Whether this encoder takes inputs that consist of `parts`, of "text" and "image"."""
+    reads = getattr(encode, "reads", None)
+    return reads is None or set(parts) in [set(kind) for kind in reads]
+
+
+def can_compare(encode: Encode, left: Collection[str], right: Collection[str]) -> bool:
+    """Whether this encoder's vectors of inputs with the parts `left` may be compared with those of inputs with `right`."""
+    shared = set(left) & set(right)
+    return can_read(encode, left) and can_read(encode, right) and (bool(shared) or getattr(encode, "cross_modal", True))
 
 
 def encode_table(

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from openmoon.evaluation.directions import Direction, make_directions, without_blanks
-from openmoon.evaluation.encode import Encode, encode_table, is_cross_modal
+from openmoon.evaluation.encode import Encode, encode_table
 from openmoon.evaluation.ranking import topk
 
 _CHUNK = 4096
@@ -72,7 +72,7 @@ Ranking = tuple[np.ndarray, np.ndarray]  # scores and pool rows, (Q, k) each
 
 def _rank(name: str, encode: Encode, directions: Sequence[Direction], k: int) -> list[Ranking | None]:
     """The k best of each query; the directions share one pool, which is encoded once."""
-    defined = [bool(direction.shared) or is_cross_modal(encode) for direction in directions]
+    defined = [direction.defined_for(encode) for direction in directions]
     if not any(defined):
         return [None] * len(directions)
     vectors = encode_table(encode, directions[0].pool.inputs, name)

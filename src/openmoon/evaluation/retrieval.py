@@ -12,7 +12,7 @@ from rich.progress import Progress
 from openmoon.errors import UserError
 from openmoon.evaluation.bm25 import count_better_bm25
 from openmoon.evaluation.directions import Direction, make_directions, without_blanks
-from openmoon.evaluation.encode import Encode, encode_table, is_cross_modal
+from openmoon.evaluation.encode import Encode, encode_table
 from openmoon.evaluation.metrics import chance_metrics, expected_metrics
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.evaluation.results import Cell, RetrievalResult
@@ -62,12 +62,7 @@ def evaluate_retrieval(
             f"evaluation: none of the {len(labels):,} labelled queries of the {split} split asks for one of the "
             f"{len(items):,} products to be ranked; check the split and the product ids."
         )
-    systems: dict[str, list[Metrics]] = {CHANCE: [chance_metrics(direction.candidates) for direction in directions]}
-    if any("text" in direction.shared for direction in directions):
-        systems[BM25] = [_bm25(direction) if "text" in direction.shared else None for direction in directions]
-    with Progress(disable=not progress) as bar:
-        for name, encode in encoders.items():
-            systems[name] = _evaluate_encoder(name, encode, directions, bar)
+    systems, cells = compare(encoders, directions, progress)
     return RetrievalResult(
         recipe=recipe,
         split=split,
@@ -78,25 +73,39 @@ def evaluate_retrieval(
         pool=len(items),
         labels=len(labels),
         unknown_products=len(labels) - len(known),
-        systems=list(systems),
-        cells=[
-            Cell(
-                query=direction.queries.kind,
-                item=direction.pool.view,
-                pool=len(direction.pool.inputs),
-                queries=len(np.unique(direction.pairs[:, 0])),
-                pairs=len(direction.pairs),
-                left_out=direction.left_out,
-                metrics={name: found[place] for name, found in systems.items()},
-            )
-            for place, direction in enumerate(directions)
-        ],
+        systems=systems,
+        cells=cells,
     )
+
+
+def compare(
+    encoders: Mapping[str, Encode], directions: Sequence[Direction], progress: bool = False
+) -> tuple[list[str], list[Cell]]:
+    """Chance, BM25 where any direction has text on both sides, and every encoder: their names, and a cell per direction."""
+    systems: dict[str, list[Metrics]] = {CHANCE: [chance_metrics(direction.candidates) for direction in directions]}
+    if any("text" in direction.shared for direction in directions):
+        systems[BM25] = [_bm25(direction) if "text" in direction.shared else None for direction in directions]
+    with Progress(disable=not progress) as bar:
+        for name, encode in encoders.items():
+            systems[name] = _evaluate_encoder(name, encode, directions, bar)
+    cells = [
+        Cell(
+            query=direction.queries.kind,
+            item=direction.pool.view,
+            pool=len(direction.pool.inputs),
+            queries=len(np.unique(direction.pairs[:, 0])),
+            pairs=len(direction.pairs),
+            left_out=direction.left_out,
+            metrics={name: found[place] for name, found in systems.items()},
+        )
+        for place, direction in enumerate(directions)
+    ]
+    return list(systems), cells
 
 
 def _evaluate_encoder(name: str, encode: Encode, directions: Sequence[Direction], bar: Progress) -> list[Metrics]:
     """Metrics of one encoder for each direction. Queries of a kind and items of a view are encoded once."""
-    defined = [direction for direction in directions if direction.shared or is_cross_modal(encode)]
+    defined = [direction for direction in directions if direction.defined_for(encode)]
     kinds = {direction.queries.kind: direction.queries for direction in defined}
     pools = {direction.pool.view: direction.pool for direction in defined}
     total = sum(len(queries.inputs) for queries in kinds.values()) + sum(len(pool.inputs) for pool in pools.values())

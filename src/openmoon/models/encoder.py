@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +85,7 @@ class ProductEncoder(nn.Module):
 
     def fingerprint(self, parts: tuple[str, ...] = ("image", "text", "fusion")) -> str:
         """Identity of the settings and the weights of `parts`: two encoders that share the whole one make the same vectors."""
-        weights = (
-            f"{name}{tuple(t.shape)}{_checksum(t)}" for name, t in self.state_dict().items() if name.startswith(parts)
-        )
+        weights = weights_of({name: t for name, t in self.state_dict().items() if name.startswith(parts)})
         return content_hash(self.config.model_dump_json(), *weights)[:12]
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -164,6 +162,11 @@ def truncate(vectors: np.ndarray, dim: int) -> np.ndarray:
     """The first `dim` dimensions, normalised again."""
     short = vectors[:, :dim]
     return short / np.linalg.norm(short, axis=1, keepdims=True).clip(1e-12)
+
+
+def weights_of(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Name, shape and checksum of each tensor: what tells one model from another."""
+    return [f"{name}{tuple(t.shape)}{_checksum(t)}" for name, t in tensors.items()]
 
 
 def _checksum(tensor: Tensor) -> str:

@@ -24,7 +24,7 @@ def write_report(run: ReportData, path: Path) -> None:
     Pictures that are missing or unreadable become neutral cards; what the run does not have is said to be absent.
     """
     result = run.evaluation
-    html = _environment().get_template("page.html").render(
+    html = environment().get_template("page.html").render(
         run=run,
         result=result,
         headlines=headlines(result) if result else [],
@@ -43,7 +43,8 @@ def write_report(run: ReportData, path: Path) -> None:
     write_text(path, html)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Jinja2 with the templates of this folder; a name that a template misspells is an error."""
     return Environment(
         loader=PackageLoader("openmoon.report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

@@ -30,11 +30,13 @@ _FORMAT: dict[str, Any] = {"compression": "none", "use_dictionary": ["encoder"]}
 class VectorTable:
     """A vectors table on disk, read in chunks. `rows` and `dim` are its size.
 
-    Raises `UserError` when the file is missing, is not Parquet, lacks a column, or holds another type than expected.
+    Raises `UserError` when the file is missing, is not Parquet, lacks one of the columns `required`, or holds another type
+    than expected.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, required: Sequence[str] = COLUMNS) -> None:
         self.path = Path(path)
+        self._required = required
         if not self.path.is_file():
             raise UserError(f"{path}: no such vectors table. `openmoon embed` makes one.")
         try:
@@ -65,7 +67,7 @@ class VectorTable:
         return flat.to_numpy().reshape(-1, self.dim)
 
     def _checked_dim(self, found: pa.Schema) -> int:
-        for name in COLUMNS:
+        for name in self._required:
             if name not in found.names:
                 raise UserError(
                     f"{self.path}: not a vectors table, column {name!r} is missing (it has {', '.join(found.names)}). "
@@ -85,10 +87,13 @@ class VectorTable:
 
 
 def iter_vectors(path: Path, rows: int = ROWS) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Chunks of the table at `path`, in order: product ids and their vectors (n, dim) float32, n at most `rows`."""
-    table = VectorTable(path)
+    """Chunks of the table at `path`, in order: product ids and their vectors (n, dim) float32, n at most `rows`.
+
+    The table may be anyone's: it needs no other columns, and ids may be numbers.
+    """
+    table = VectorTable(path, ["product_id", "vector"])
     for batch in table.batches(["product_id", "vector"], rows):
-        yield batch.column("product_id").to_pylist(), table.matrix(batch.column("vector"))
+        yield batch.column("product_id").cast(pa.string()).to_pylist(), table.matrix(batch.column("vector"))
 
 
 def existing(path: Path, encoder_id: str) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.config import Recipe
-from openmoon.data.splits import normalise_query
+from openmoon.data.splits import without_seen
 from openmoon.errors import UserError
 from openmoon.evaluation.encode import Encode
 from openmoon.evaluation.results import RetrievalResult
@@ -44,7 +44,7 @@ def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
     """Untuned trunks and the stages that were trained. Tokens of frozen trunks come from the run's cache, those of tuned
     ones go to the folder `temporary`."""
     shared = cache_folder(work.recipe)
-    systems: dict[str, Encode] = {"untuned": untuned_system(work, shared)}
+    systems: dict[str, Encode] = {"untuned": untuned_system(work.recipe.encoder, work.images, shared)}
     for stage, name in STAGES.items():
         encoder = load_trained(work.recipe, stage, work.data_hash)
         if encoder is not None:
@@ -62,7 +62,7 @@ def held_out_items(work: Workspace) -> pl.DataFrame:
     items = work.items
     if work.recipe.evaluate.pool == "test" and work.recipe.data.split.by == "product":
         items = items.filter(split="test")
-    path = pl.col("image").map_elements(lambda name: str(work.shop.image_path(name)), return_dtype=pl.String)
+    path = work.shop.image_paths(pl.col("image"))
     return items.select("product_id", "title", "rich", image=pl.when(pl.col("image_key").is_not_null()).then(path))
 
 
@@ -81,24 +81,14 @@ def held_out_queries(work: Workspace) -> pl.DataFrame:
             found = found.join(work.items.filter(split="test"), on="product_id", how="semi", maintain_order="left")
             console.print(f"  test queries: {found.height:,} of {labelled:,} labelled ones look for a test product")
         if work.shop.events is not None:
-            found = _unseen(found, work.pairs.filter(pl.col("split") != "test"))
+            labelled = found.height
+            found, lost = without_seen(found, work.pairs.filter(pl.col("split") != "test"))
+            for column, count in lost.items():
+                console.print(f"  test queries: {count:,} of {labelled:,} lose their {column}: it was trained on")
     if found.is_empty():
         raise UserError(
             "evaluation: the test split has no query→item pair; raise data.split.test or name data.queries."
         )
-    path = pl.col("query_image").map_elements(lambda name: str(work.shop.image_path(name)), return_dtype=pl.String)
+    path = work.shop.image_paths(pl.col("query_image"))
     picture = pl.when(pl.col("query_image_key").is_not_null()).then(path)
     return found.select("query_text", picture.alias("query_image"), "product_id")
-
-
-def _unseen(queries: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
-    """Take away texts and photos that were trained on or validated with; queries of which nothing is left go."""
-    for column in ("query_text", "query_image_key"):
-        same = normalise_query(pl.col(column)) if column == "query_text" else pl.col(column)
-        used = same.is_in(seen.select(same).to_series().drop_nulls().unique().implode()).fill_null(False)
-        if trained_on := queries.filter(used).height:
-            console.print(
-                f"  test queries: {trained_on:,} of {queries.height:,} lose their {column}: it was trained on"
-            )
-        queries = queries.with_columns(pl.when(~used).then(pl.col(column)).alias(column))
-    return queries.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())

@@ -33,8 +33,8 @@ def search_products(
     shop = load_catalog(recipe.data)
     products = shop.catalog.select("product_id", "title", "category", "image")
     results = found.join(products, on="product_id", how="left", maintain_order="left")
-    path = pl.col("image").map_elements(lambda name: str(shop.image_path(name)), return_dtype=pl.String)
-    results = results.select("rank", "score", "product_id", "title", "category", path.alias("image"))
+    path = shop.image_paths(pl.col("image"))
+    results = results.select("rank", "score", "product_id", "title", "category", path)
     if sheet is not None:
         write_contact_sheet(sheet, results, text, image)
     return results

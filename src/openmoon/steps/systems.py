@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from openmoon.config import EncoderConfig
 from openmoon.data.image_cache import ImageCache
 from openmoon.evaluation.untuned import UntunedEncoder
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.tokens import Tokens, masked_mean
 from openmoon.steps.console import tracked
-from openmoon.steps.workspace import Workspace
 from openmoon.training.sources import CachedImages, CachedText
 
 
@@ -61,10 +61,10 @@ class TrunkTokens:
         return self._texts(texts, None)
 
 
-def untuned_system(work: Workspace, folder: Path) -> UntunedEncoder:
-    """The recipe's pretrained trunks without any training, mean-pooled."""
-    encoder = build_encoder(work.recipe.encoder).eval()
-    tokens = TrunkTokens(encoder, work.images, folder)
+def untuned_system(config: EncoderConfig, images: ImageCache, folder: Path) -> UntunedEncoder:
+    """The pretrained trunks of `config` without any training, mean-pooled."""
+    encoder = build_encoder(config).eval()
+    tokens = TrunkTokens(encoder, images, folder)
 
     def pooled(found: Tokens | None) -> np.ndarray:
         assert found is not None  # the caller asks only for inputs that are there

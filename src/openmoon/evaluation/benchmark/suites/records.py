@@ -1,0 +1,113 @@
+"""What the readers of public layouts share: JSON records as a table of texts, pictures in a folder, bounded tables."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from openmoon.data.importers.output import require_columns
+from openmoon.errors import UserError
+
+MOST_TAUGHT = 20_000  # train examples of a public suite; more change a linear probe little
+MOST_ATTRIBUTES = 12  # of those that most examples have
+
+
+def find_file(folder: Path, patterns: Sequence[str], what: str) -> Path:
+    """The first file that one of the patterns finds; `UserError` naming `what` it is when there is none."""
+    for pattern in patterns:
+        if found := sorted(folder.glob(pattern)):
+            return found[0]
+    there = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
+    raise UserError(f"{folder}: found no {what} ({' or '.join(patterns)}); there are: {there or 'no files'}.")
+
+
+def read_records(path: Path, required: Sequence[str], optional: Sequence[str] = (), most: int | None = None) -> pl.DataFrame:
+    """The fields of JSON records as strings: lists and objects as JSON, null where a record has no such field.
+
+    `path` is a .jsonl file, a JSON list of objects, or one object of them by id (which becomes `item_id`). With `most`, about
+    as many lines of a .jsonl are read, evenly spread. Raises `UserError` naming the file and the line that is not JSON, or
+    the field that no record has with those that were found.
+    """
+    names = [*required, *optional]
+    columns: dict[str, list[str | None]] = {name: [] for name in names}
+    found: dict[str, None] = {}
+    for record in _records(path, most):
+        found.update(dict.fromkeys(record))
+        for name in names:
+            columns[name].append(_text(record.get(name)))
+    require_columns(pl.DataFrame(schema=dict.fromkeys(found, pl.String)), path, *required)
+    return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
+
+
+def picture_paths(folder: Path, names: pl.Series) -> pl.Series:
+    """Full paths of pictures: of each name, or address, what lies at `folder`/name or `folder`/images/<last part>; else null."""
+    known = {path.name: str(path) for path in (folder / "images").rglob("*") if path.is_file()}
+    return pl.Series("image", [None if name is None else _picture(folder, known, name) for name in names], pl.String)
+
+
+def attribute_table(found: Sequence[Mapping[str, str]]) -> tuple[pl.DataFrame, list[str]]:
+    """One column for each of the attributes that most examples have, and a note on those left out."""
+    counts = Counter(name for one in found for name in one)
+    kept = [name for name, _ in counts.most_common(MOST_ATTRIBUTES)]
+    columns = {name: pl.Series(name, [one.get(name) for one in found], pl.String) for name in kept}
+    left = len(counts) - len(kept)
+    return pl.DataFrame(columns), [f"{left:,} rarer attributes are left out"] if left else []
+
+
+def sampled(train: pl.DataFrame) -> pl.DataFrame:
+    """At most `MOST_TAUGHT` rows, a fixed random sample in order."""
+    if train.height <= MOST_TAUGHT:
+        return train
+    rows = pl.int_range(train.height, eager=True).sample(MOST_TAUGHT, seed=0).sort()
+    return train[rows]
+
+
+def _records(path: Path, most: int | None) -> Iterator[dict[str, Any]]:
+    try:
+        if path.suffix == ".jsonl":
+            yield from _lines(path, most)
+            return
+        whole = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())}).") from error
+    if isinstance(whole, dict):
+        whole = [{"item_id": name, **one} for name, one in whole.items() if isinstance(one, dict)]
+    if not isinstance(whole, list) or not all(isinstance(one, dict) for one in whole):
+        raise UserError(f"{path}: expected a JSON list of objects, or one object of objects by id.")
+    yield from whole
+
+
+def _lines(path: Path, most: int | None) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        total = sum(1 for _ in lines)
+    step = max(1.0, total / most) if most else 1.0
+    taken = 0.0
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if number <= taken or not line.strip():
+                continue
+            taken += step
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}: line {number} is not JSON ({error}).") from error
+            if not isinstance(record, dict):
+                raise UserError(f"{path}: line {number} is {type(record).__name__}, expected an object.")
+            yield record
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return (value or "").strip() or None
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _picture(folder: Path, known: Mapping[str, str], name: str) -> str | None:
+    if "://" not in name and (folder / name).is_file():
+        return str(folder / name)
+    return known.get(name.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
