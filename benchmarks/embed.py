@@ -34,7 +34,7 @@ from openmoon.data.text import item_texts
 from openmoon.io import write_json
 from openmoon.models.encode import encode_batch
 from openmoon.models.encoder import ProductEncoder
-from openmoon.models.onnx_trunks import accelerate
+from openmoon.models.onnx.trunks import accelerate
 from openmoon.runtime import machine, versions
 from openmoon.steps.embed import embed
 

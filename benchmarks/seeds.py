@@ -16,15 +16,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from seeded import run
 
 from openmoon.config import load_recipe
 from openmoon.evaluation.expected import Expected
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import write_json, write_text
-from openmoon.steps.evaluate import evaluate
-from openmoon.steps.posttrain import posttrain
-from openmoon.steps.pretrain import pretrain
-from openmoon.steps.workspace import cache_folder
 
 METRICS = {"recall@1": "R@1", "recall@10": "R@10", "mrr": "MRR"}
 
@@ -37,7 +34,7 @@ def main() -> None:
     parser.add_argument("--expected", type=Path, help="also write mean ± tolerance here, for benchmarks/expected.py")
     args = parser.parse_args()
     base = load_recipe(args.recipe, args.overrides)
-    results = [run(args.recipe, args.overrides, base.workdir, cache_folder(base), seed) for seed in args.seeds]
+    results = [run(args.recipe, args.overrides, seed) for seed in args.seeds]
     table = summarise(results)
     stem = base.workdir.with_name(f"{base.workdir.name}-seeds")
     write_json(stem.with_suffix(".json"), {"seeds": args.seeds, "versions": results[0].versions, "machine": results[0].machine,
@@ -47,20 +44,6 @@ def main() -> None:
     print(text)
     if args.expected:
         Expected.of(results).save(args.expected)
-
-
-def run(path: Path, overrides: list[str], workdir: Path, cache: Path, seed: int) -> RetrievalResult:
-    """Both stages and the evaluation with one seed."""
-    folder = workdir.with_name(f"{workdir.name}-seed{seed}")
-    recipe = load_recipe(path, [*overrides, f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"])
-    done = folder / "evaluation.json"
-    if done.exists() and (result := RetrievalResult.load(done)).recipe == recipe.model_dump(mode="json"):
-        return result
-    if recipe.pretrain:
-        pretrain(recipe)
-    if recipe.posttrain:
-        posttrain(recipe)
-    return evaluate(recipe)
 
 
 def summarise(results: list[RetrievalResult]) -> list[dict[str, object]]:

@@ -18,7 +18,17 @@ RECIPES = sorted(FOLDER.rglob("*.yaml"), key=lambda path: (path.parent != FOLDER
 def test_shipped_recipes_load(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    assert recipe.workdir == Path("runs") / path.relative_to(FOLDER).with_suffix("")
+    assert recipe.workdir in (Path("runs") / path.stem, Path("runs/ablation/sample") / path.stem)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("ablation/*.yaml")), ids=lambda path: path.stem)
+def test_arms_take_another_base(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENMOON_BASE", "fashion")
+    recipe, base = load_recipe(path), load_recipe(FOLDER / "fashion.yaml")
+    assert recipe.data == base.data
+    assert recipe.workdir == Path("runs/ablation/fashion") / path.stem
+    if path.stem != "plain":
+        assert (recipe.encoder, recipe.pretrain, recipe.posttrain) != (base.encoder, base.pretrain, base.posttrain)
 
 
 EXPECTED = sorted((Path(__file__).parent.parent / "recipes" / "expected").glob("*.json"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from openmoon.data.pairs import behaviour_pairs
+from openmoon.data.pairs.behaviour import behaviour_pairs
 from openmoon.data.splits import normalise_query
 from openmoon.evaluation.benchmark.suites import READERS
 from tests.e2e.conftest import Cli

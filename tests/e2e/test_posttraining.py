@@ -16,8 +16,9 @@ from tests.e2e.conftest import COMMAND, ENVIRONMENT, Cli
 
 # everything at once; nothing random in the encoder, so that cutting a batch differently changes no more than rounding
 FULL = [
-    "encoder.fusion.experts=3", "posttrain.objectives=dual", "posttrain.negatives={queue: 40, margin: 0.3, popularity: true}",
-    "posttrain.filter={}", "posttrain.augment=0",
+    "encoder.fusion.experts=3", "posttrain.objectives=dual", "posttrain.filter={}", "posttrain.augment=0",
+    "posttrain.negatives={queue: 40, margin: 0.3, popularity: true, session: true, left: 1, mined: {every: 5}, pool: {}}",
+    "posttrain.triplet={}", "posttrain.actions=[cart, purchase]", "posttrain.weights={purchase: 2}",
 ]  # fmt: skip
 
 
@@ -77,3 +78,32 @@ def test_chunks_and_processes_train_the_same_encoder(recipe: Path, place, cli: C
         np.testing.assert_allclose(losses(other), losses(whole), rtol=1e-5)
         for name, value in weights(whole).items():
             np.testing.assert_allclose(weights(other)[name], value, atol=1e-6, err_msg=name)
+
+
+def test_pairs_are_accounted_for(recipe: Path, finished: object, cli: Cli) -> None:
+    rules = "{per_user: 5, merge_spus: true, entities: 2, hardest_query: true, per_item: 2, match_categories: true}"
+    shown = cli("data", "pairs", recipe, f"posttrain.pairs={rules}").stdout
+    came: dict[str, list[int]] = {}
+    for line in shown.splitlines():
+        cells = [cell.strip().replace(",", "") for cell in line.strip("│ ").split("│")]
+        if len(cells) == 6 and cells[1].isdigit():
+            came[cells[0]] = [int(cell) for cell in cells[1:]]
+    assert list(came) == ["pairs per user", "merge SPUs", "entities", "hardest query", "pairs per item", "match categories"]
+    for (arrived, dropped, _, repeated, left), (next_arrived, *_) in zip(
+        came.values(), [*list(came.values())[1:], [int(shown.split()[0].replace(",", ""))]], strict=True
+    ):
+        assert arrived - dropped + repeated == left == next_arrived
+    assert "rich+image → rich+image" in shown
+    assert "negatives of the category" in shown
+    plain = cli("data", "pairs", recipe, "posttrain.pairs.signal=co-click").stdout
+    assert "none (posttrain.pairs)" in plain
+
+
+def test_training_goes_on_from_a_saved_encoder(recipe: Path, finished: object, cli: Cli, tmp_path: Path) -> None:
+    encoder = recipe.parent / "run" / "posttrain" / "encoder"
+    options = [f"workdir={tmp_path}", f"data.cache={recipe.parent / 'run' / 'cache'}", f"posttrain.start={encoder}"]
+    done = cli("posttrain", recipe, *options, "pretrain=null", "posttrain.pairs={hardest_query: true}", "posttrain.lr=1e-9")
+    assert "hardest query: " in done.stderr
+    for name, value in load_file(encoder / "model.safetensors").items():
+        np.testing.assert_allclose(weights(tmp_path)[name], value, atol=1e-4, err_msg=name)
+    assert "set pretrain: null" in cli("posttrain", recipe, *options, ok=False).stderr

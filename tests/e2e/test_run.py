@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from PIL import Image
 
 from tests.e2e.conftest import COMMAND, ENVIRONMENT, Cli
@@ -126,3 +127,15 @@ def test_env_and_help_tell_what_there_is(cli: Cli) -> None:
     for verb in ("pretrain", "posttrain", "evaluate", "embed", "search", "report", "run", "env", "data", "benchmark"):
         assert verb in top
         assert len(cli(verb, "--help").stdout) > 200 or verb == "env"
+
+
+def test_an_encoder_is_exported_and_its_cost_printed(recipe: Path, finished: object, cli: Cli, tmp_path: Path) -> None:
+    shown = cli("export", recipe, "--out", tmp_path).stdout
+    assert "speed-up" in shown
+    assert "image → rich+image, R@10" in shown
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["agreement"]["ONNX float"][1] == pytest.approx(1, abs=1e-4)
+    assert report["size_mib"]["ONNX int8"] < report["size_mib"]["ONNX float"]
+    assert {path.name for path in tmp_path.glob("*.onnx")} == {
+        f"{name}{precision}.onnx" for name in ("image", "text", "fusion") for precision in ("", "-int8")
+    }

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from openmoon import ProductEncoder
-from openmoon.models.onnx_trunks import accelerate
+from openmoon.models.onnx.trunks import accelerate
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 
@@ -18,8 +19,33 @@ def test_sentence_transformers_gives_the_same_vectors(
     model = sentence_transformers.SentenceTransformer(str(tmp_path / "encoder"), trust_remote_code=True, device="cpu")
     texts = ["red boot", "blue bag with dots and stripes", "lamp"]
     both = [{"text": text, "image": str(path)} for text, path in zip(texts, pictures, strict=False)]
-    for batch in (texts, both):
+    photos = [{"image": str(path)} for path in pictures]
+    for batch in (texts, photos, both):
         np.testing.assert_allclose(model.encode(batch), tiny_encoder.encode(batch), atol=1e-5)
+
+
+def test_cached_losses_of_sentence_transformers_train_it(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
+    """A gradient cache cuts batches of any composition into parts; its gradient is that of the whole."""
+    from sentence_transformers.sentence_transformer.losses import (
+        CachedMultipleNegativesRankingLoss,
+        MultipleNegativesRankingLoss,
+    )
+
+    from openmoon.models.interop import SentenceTransformerModule
+
+    model = sentence_transformers.SentenceTransformer(modules=[SentenceTransformerModule(tiny_encoder)], device="cpu").eval()
+    queries = model[0].preprocess(["red boot", {"image": pictures[0]}, {"text": "blue lamp", "image": pictures[1]}, "mug"])
+    items = model[0].preprocess([{"text": "boot", "image": pictures[k]} if k % 2 else {"image": pictures[k]} for k in range(4)])
+    gradients = []
+    for loss in (MultipleNegativesRankingLoss(model), CachedMultipleNegativesRankingLoss(model, mini_batch_size=3)):
+        tiny_encoder.zero_grad()
+        loss([dict(queries), dict(items)], torch.empty(0)).backward()
+        gradients.append({name: p.grad.clone() for name, p in tiny_encoder.named_parameters() if p.grad is not None})
+    whole, cached = gradients
+    assert set(whole) == set(cached)
+    assert any(gradient.abs().max() > 1e-4 for gradient in whole.values())
+    for name, gradient in whole.items():
+        torch.testing.assert_close(cached[name], gradient, rtol=1e-3, atol=1e-6)
 
 
 def test_onnx_trunks_give_the_same_vectors(tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from openmoon.config import MOON_MIX, EncoderConfig
 from openmoon.data.image_cache import ImageCache
+from openmoon.data.lists import Lists
 from openmoon.data.views import Parts
 from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.losses.temperature import Temperature
@@ -22,11 +23,13 @@ from openmoon.training.backward import backward
 from openmoon.training.contrast import Contrast
 from openmoon.training.distributed import ALONE, World
 from openmoon.training.featurize import Featurizer
-from openmoon.training.posttrain import IDENTITIES, Mix, PairTable, posttraining_objective
+from openmoon.training.negatives import LEFT, FromLog, HardNegatives, LeftBehind
+from openmoon.training.posttrain import IDENTITIES, Mix, posttraining_objective
 from openmoon.training.queue import ItemQueue
 from openmoon.training.sources import LiveImages, LiveText
 from tests.conftest import WORDS
 from tests.models.test_experts import EXPERTS, routed_config
+from tests.training.tables import pair_table
 
 B = 9
 
@@ -36,7 +39,8 @@ def quiet(chunks, description, total):  # type: ignore[no-untyped-def]
 
 
 class Run:
-    """An encoder with live trunks, 9 pairs of texts and pictures, and an objective with a queue that holds 5 items."""
+    """An encoder with live trunks, 9 pairs of texts and pictures, and an objective with a queue that holds 5 items and a hard
+    negative for each pair."""
 
     def __init__(
         self, encoder: ProductEncoder, cache: ImageCache, keys: list[str], loss: str = "info_nce", augment: float = 0.0,
@@ -50,20 +54,24 @@ class Run:
         self.encode = Featurizer(encoder, LiveImages(encoder.image, cache, 32, augment), texts)
         pictures = np.array([keys[n % len(keys)] for n in range(B)], dtype=object)
         items = Parts({"title": column, "rich": column}, pictures)
-        pairs = PairTable(Parts({"text": column[::-1].copy()}, pictures[::-1].copy()), np.arange(B), np.arange(B))
+        pairs = pair_table(Parts({"text": column[::-1].copy()}, pictures[::-1].copy()), np.arange(B), np.arange(B))
         mix = Mix([m.query for m in MOON_MIX], [m.item for m in MOON_MIX], [m.share for m in MOON_MIX])
-        codes = torch.full((dual_alignment.IDENTITIES if dual else IDENTITIES, 5), -1)
+        codes = torch.full((dual_alignment.IDENTITIES if dual else IDENTITIES, 5), -9)
         queue = ItemQueue(5, 8, len(codes))
         queue.push(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), codes, torch.zeros(5, dtype=torch.int64))
         contrast = Contrast(self.temperature, (4, 8), loss, queue=queue.double())  # type: ignore[arg-type]
+        beside = Lists.group(np.arange(B), (np.arange(B) + 4) % B, B)
+        hard = HardNegatives({LEFT: FromLog(beside, 1)}, LeftBehind(2.0, 1.0))
         self.heads = torch.nn.ModuleDict({"temperature": self.temperature})
         if dual:
             torch.manual_seed(2)
             self.heads["alignment"] = matrix = AlignmentMatrix(EXPERTS, 5).double()
             terms = dual_alignment.Alignment(naive=True)  # so that every gradient there is takes part
-            self.objective = dual_alignment.dual_alignment_objective(contrast, pairs, items, np.arange(B), matrix, terms)
+            self.objective = dual_alignment.dual_alignment_objective(
+                contrast, pairs, items, np.arange(B), matrix, terms, hard
+            )
         else:
-            self.objective = posttraining_objective(contrast, pairs, items, np.arange(B), mix)
+            self.objective = posttraining_objective(contrast, pairs, items, np.arange(B), mix, hard=hard)
 
     def gradients(self, chunk: int, world: World = ALONE, rows: int = B) -> dict[str, Tensor]:
         modules = torch.nn.ModuleDict({"encoder": self.encoder, "heads": self.heads})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmoon.data.views import Parts
+from openmoon.data.views import Parts, Views
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.losses.dual_alignment import AlignmentMatrix, load_balance, objective_weights, sparsity, weight_balance
 from openmoon.training.contrast import Contrast
@@ -16,6 +16,7 @@ from openmoon.training.dual_alignment import IDENTITIES, OBJECTIVES, Alignment, 
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import PairTable
 from openmoon.training.queue import ItemQueue
+from tests.training.tables import pair_table
 from tests.training.test_objectives import DIM, N, column, items, pairs, tau, vectors
 
 ROWS = np.array([1, 2, 5, 7, 11, 14, 18])
@@ -28,11 +29,10 @@ def plan_of(matrix: AlignmentMatrix | None = None, table: PairTable | None = Non
     return objective(ROWS, np.random.default_rng(0), 0.0)
 
 
-def expected_losses() -> dict[str, torch.Tensor]:
-    """By hand: the queries of a kind among the whole products of all pairs, save those of one SPU, query or look."""
-    table, products = pairs(), items()
+def expected_losses(whole: Views) -> dict[str, torch.Tensor]:
+    """By hand: the queries of a kind among the products of all pairs as shown, save those of one SPU, query or look."""
+    table = pairs()
     chosen = table.item[ROWS]
-    whole = products.show(["rich+image"] * len(ROWS), chosen)
     codes = torch.tensor(np.stack([SPUS[chosen], table.query[ROWS], whole.identity()]))
     found = {}
     for name, view in zip(OBJECTIVES, ("text", "image", "text+image"), strict=False):
@@ -46,12 +46,31 @@ def expected_losses() -> dict[str, torch.Tensor]:
     return found
 
 
-def test_queries_of_every_kind_meet_whole_products() -> None:
+def test_queries_of_every_kind_meet_products() -> None:
     plan = plan_of()
     losses = plan.loss([Encoded(vectors(views)) for views in plan.views]).losses
     assert set(losses) == set(OBJECTIVES)
-    for name, expected in expected_losses().items():
+    for name, expected in expected_losses(plan.views[0]).items():
         torch.testing.assert_close(losses[name], expected)
+
+
+def test_products_are_shown_whole_in_half_of_the_pairs() -> None:
+    rows = np.tile(ROWS, 200)
+    plan = dual_alignment_objective(Contrast(tau, (8,)), pairs(), items(), SPUS, None, Alignment())(
+        rows, np.random.default_rng(0), 0.0
+    )  # fmt: skip
+    products, shown = pairs().item[rows], plan.views[0]
+    both = items().has("rich+image", complete=True)[products]
+    assert [image for image, b in zip(shown.images, both, strict=True) if b and image is None] == []
+    texts = np.array([text for text, b in zip(shown.texts, both, strict=True) if b], dtype=object)
+    own = items().texts["rich"][products[both]], items().texts["title"][products[both]]
+    titled = own[1] != None  # noqa: E711 (elementwise)
+    shares = [(texts == own[0]).mean(), (texts[titled] == own[1][titled]).mean(), (texts[titled] == None).mean()]  # noqa: E711
+    np.testing.assert_allclose(shares, [0.5, 0.3, 0.2], atol=0.06)
+    whole = items().show(["rich+image"] * (~both).sum(), products[~both])
+    assert [(t, i) for t, i, b in zip(shown.texts, shown.images, both, strict=True) if not b] == list(
+        zip(whole.texts, whole.images, strict=True)
+    )
 
 
 def test_pictures_meet_texts_of_their_own_product() -> None:
@@ -66,7 +85,7 @@ def test_pictures_meet_texts_of_their_own_product() -> None:
 
 
 def test_an_objective_whose_modality_is_absent_is_left_out() -> None:
-    words = PairTable(Parts({"text": column(*["q"] * 20)}, column(*[None] * 20)), pairs().item, pairs().query)
+    words = pair_table(Parts({"text": column(*["q"] * 20)}, column(*[None] * 20)), pairs().item, pairs().query)
     plan = plan_of(table=words)
     assert all(None not in views.images or set(views.images) == {None} for views in plan.views[1:])
     losses = plan.loss([Encoded(vectors(views)) for views in plan.views]).losses

@@ -16,11 +16,19 @@ def test_confidence_is_the_formula_over_unmasked_negatives() -> None:
     scores = torch.rand(4, 6, generator=torch.Generator().manual_seed(0)) * 2 - 1
     ignore = torch.zeros(4, 6, dtype=torch.bool)
     ignore[0, 3] = ignore[2, 2] = True
-    found = SampleFilter(kappa=7.0, start=0.3).confidence(scores, torch.arange(4), ignore, progress=0.25)
+    found = SampleFilter(kappa=7.0, start=0.3, hardest=3).confidence(scores, torch.arange(4), ignore, progress=0.25)
     for i in range(4):
-        negatives = [scores[i, j].item() for j in range(6) if j != i and not ignore[i, j]]
+        negatives = sorted(scores[i, j].item() for j in range(6) if j != i and not ignore[i, j])[-3:]
         gap = scores[i, i].item() - sum(negatives) / len(negatives) - 0.15 * (1 + math.cos(math.pi / 4))
         assert found[i].item() == pytest.approx(1 / (1 + math.exp(-7 * gap)), rel=1e-5)
+
+
+def test_a_pair_without_enough_negatives_is_held_against_those_there_are() -> None:
+    scores, ignore = torch.tensor([[0.5, 0.3]]), torch.zeros(1, 2, dtype=torch.bool)
+    found = SampleFilter(start=0).confidence(scores, torch.tensor([0]), ignore, 0)
+    assert found.item() == pytest.approx(1 / (1 + math.exp(-10 * 0.2)))
+    alone = SampleFilter(start=0).confidence(scores, torch.tensor([0]), ~ignore, 0)
+    assert alone.item() == pytest.approx(1 / (1 + math.exp(-10 * 0.5)))
 
 
 def test_the_threshold_falls_with_training() -> None:

@@ -18,6 +18,7 @@ from openmoon.training.contrast import Contrast
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
 from openmoon.training.pretrain import pretraining_objective
+from tests.training.tables import pair_table
 
 N, DIM = 12, 8
 
@@ -50,7 +51,7 @@ def tau() -> Tensor:
 def pairs() -> PairTable:
     text = column(*[f"query {n % 5}" if n % 3 else None for n in range(20)])
     image = column(*[f"photo {n}" if n % 3 != 1 else None for n in range(20)])
-    return PairTable(Parts({"text": text}, image), np.arange(20) % N, np.arange(20) % 5)
+    return pair_table(Parts({"text": text}, image), np.arange(20) % N, np.arange(20) % 5)
 
 
 def mix() -> Mix:
@@ -70,7 +71,8 @@ def test_mix_probabilities_follow_shares_and_what_a_pair_has() -> None:
     np.testing.assert_allclose(chances.sum(1), 1)
     queries = np.array([m.query for m in MOON_MIX])
     for row, (text, image) in enumerate(zip(pairs().queries.texts["text"], pairs().queries.images, strict=True)):
-        allowed = {q for q, ok in (("text", text), ("image", image), ("text+image", text and image)) if ok}
+        allowed = {q for q, ok in (("text", text), ("image", image), ("text+image", text and image),
+                                        ("rich+image", pairs().others.filled[row])) if ok}  # fmt: skip
         assert set(queries[chances[row] > 0]) <= allowed
     full = next(
         r
@@ -83,27 +85,36 @@ def test_mix_probabilities_follow_shares_and_what_a_pair_has() -> None:
 
 def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
     spus = np.arange(N) // 2
-    objective = posttraining_objective(Contrast(tau, (4, 8)), pairs(), items(), spus, mix())
-    rows = np.array([1, 2, 5, 7, 11, 14])
+    even = Mix(mix().query, mix().item, [1.0] * len(MOON_MIX))
+    objective = posttraining_objective(Contrast(tau, (4, 8)), pairs(), items(), spus, even)
+    rows = np.array([1, 2, 5, 7, 8, 11, 14, 17])
     plan = objective(rows, np.random.default_rng(0), 0.0)
     asked_queries, asked_items = plan.views
     asked = [list(zip(views.texts, views.images, strict=True)) for views in (asked_queries, asked_items)]
     shown = [[views.index(row) for row in views] for views in asked]
     codes = torch.tensor(np.stack([spus[rows % N], rows % 5, *shown]))
-    ignore = same_identity(codes, codes)
+    # a query that is a product finds neither that product nor its SPU among the negatives
+    titles = list(items().texts["rich"])
+    standing = [spus[titles.index(text)] if text and text.startswith("rich") else -1 for text in asked_queries.texts]
+    ignore = same_identity(codes, codes) | (torch.tensor(standing)[:, None] == torch.tensor(spus[rows % N]))
     expected = matryoshka(
         lambda q, p: info_nce(q, p, 0.1, ignore=ignore), [vectors(views) for views in plan.views], [4, 8]
     )
     torch.testing.assert_close(loss_of(plan)["info_nce"], expected.mean())
-    for row, text, image in zip(rows, asked_queries.texts, asked_queries.images, strict=True):
-        assert text in (None, pairs().queries.texts["text"][row])
-        assert image in (None, pairs().queries.images[row])
+    assert any(spu >= 0 for spu in standing)
+    for row, spu, text, image in zip(rows, standing, asked_queries.texts, asked_queries.images, strict=True):
         assert text or image
+        if spu < 0:
+            assert text in (None, pairs().queries.texts["text"][row])
+            assert image in (None, pairs().queries.images[row])
+        else:
+            others = pairs().item[(pairs().query == pairs().query[row]) & (pairs().item != pairs().item[row])]
+            assert text in set(items().texts["rich"][others])
 
 
 def test_blended_queries_find_the_items_of_both_pictures() -> None:
     n = 12
-    photos = PairTable(Parts({"text": column(*[None] * n)}, column(*[f"photo {k}" for k in range(n)])),
+    photos = pair_table(Parts({"text": column(*[None] * n)}, column(*[f"photo {k}" for k in range(n)])),
                        np.arange(n), np.arange(n))  # fmt: skip
     only = Mix(["image"], ["rich+image"], [1.0])
     spus = np.arange(N) // 2
@@ -128,7 +139,7 @@ def test_blended_queries_find_the_items_of_both_pictures() -> None:
 
 def test_drawn_views_follow_the_shares() -> None:
     n = 600
-    one = PairTable(Parts({"text": column(*["q"] * n)}, column(*["p"] * n)), np.ones(n, int), np.arange(n))
+    one = pair_table(Parts({"text": column(*["q"] * n)}, column(*["p"] * n)), np.ones(n, int), np.arange(n))
     objective = posttraining_objective(Contrast(tau, (8,)), one, items(), np.arange(N), mix())
     asked, _ = objective(np.arange(n), np.random.default_rng(0), 0.0).views
     both = np.mean([t is not None and i is not None for t, i in zip(asked.texts, asked.images, strict=True)])

@@ -27,6 +27,23 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def pairs(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option("--encoder", help="Scores the pairs; default: what stage 2 starts from.", show_default=False),
+    ] = None,
+) -> None:
+    """Show the pairs that stage 2 would learn from: what each rule of `posttrain.pairs` keeps and drops, with examples, how many
+    can show each row of the mix, and how the encoder scores positives and negatives."""
+    loaded = load(recipe, overrides)
+    from openmoon.steps.pairs_account import account
+
+    out.print(account(loaded, encoder))
+
+
+@app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the shop.", show_default=False)],
     products: Annotated[int, typer.Option(min=50, help="How many products.")] = 2000,

@@ -62,6 +62,24 @@ def embed(recipe: RecipePath, overrides: Overrides = None, encoder: EncoderFolde
 
 
 @app.command()
+def export(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder; default: <workdir>/onnx-export.", show_default=False)
+    ] = None,
+    encoder: EncoderFolder = None,
+    int8: Annotated[bool, typer.Option(help="Also write int8 graphs, a quarter of the size.")] = True,
+) -> None:
+    """Write the encoder as ONNX graphs (picture, text, fusion) for serving without torch, in float and int8, and print what each
+    costs in recall and gains in speed."""
+    loaded = load(recipe, overrides)
+    from openmoon.steps.export import export
+
+    out.print(export(loaded, folder, encoder, int8).to_table())
+
+
+@app.command()
 def search(
     recipe: RecipePath,
     overrides: Overrides = None,

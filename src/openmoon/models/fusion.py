@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openmoon.models.experts import Experts, Routing
+from openmoon.models.experts import Routing
 from openmoon.models.tokens import Tokens, masked_mean
 
 IMAGE, TEXT = 0, 1
@@ -52,10 +52,10 @@ class FusionLayer(nn.Module):
         """Tokens (B, T, width), and how experts shared them. `composition` (B,) indexes `experts.COMPOSITIONS`."""
         x = x + F.dropout(self._attention(self.norm_attention(x), mask), self.dropout, self.training)
         normed, routing = self.norm_feed_forward(x), None
-        if isinstance(self.feed_forward, Experts):
-            change, routing = self.feed_forward(normed, mask, composition)
-        else:
+        if isinstance(self.feed_forward, FeedForward):
             change = self.feed_forward(normed)
+        else:  # experts
+            change, routing = self.feed_forward(normed, mask, composition)
         return x + F.dropout(change, self.dropout, self.training), routing
 
     def _attention(self, x: Tensor, mask: Tensor) -> Tensor:

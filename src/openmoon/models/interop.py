@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from sentence_transformers.base.modules.input_module import InputModule
+from torch import Tensor
 
 from openmoon.models.encode import load_picture
 from openmoon.models.encoder import ProductEncoder
@@ -30,35 +31,41 @@ class SentenceTransformerModule(InputModule):
     def max_seq_length(self) -> int:
         return self.encoder.text.max_tokens
 
-    def preprocess(self, inputs: Any, prompt: str | None = None, **_: Any) -> dict[str, Any]:
-        """Decode and tokenise a batch; `prompt` is put before texts."""
+    def preprocess(self, inputs: Any, prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
+        """Decode and tokenise a batch of B; `prompt` is put before texts.
+
+        Every tensor has B rows, also where a modality is missing, so that losses with a gradient cache can cut batches into
+        parts: input_ids and attention_mask (B, L), the mask empty without text; pixel_values (B, 1, S, S, 3) uint8, where the 1
+        keeps a side of S pixels from being taken for L tokens; and has_image (B,).
+        """
         batch = [as_input(value, index) for index, value in enumerate(inputs)]
-        texts = [(prompt or "") + i.text if i.text else None for i in batch]
-        ids = self.encoder.text.tokenize([t for t in texts if t] or [""])
-        padded, mask = self.encoder.text.pad(ids)
-        pictures = [load_picture(i.image, self.encoder.image_size) for i in batch if i.image is not None]
-        features: dict[str, Any] = {
-            "text_rows": [r for r, t in enumerate(texts) if t],
-            "input_ids": padded,
-            "attention_mask": mask,
-        }
-        if pictures:
-            features["pixel_values"] = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-        features["image_rows"] = [r for r, i in enumerate(batch) if i.image is not None]
-        features["batch"] = len(batch)
+        features: dict[str, Tensor] = {}
+        if any(i.text for i in batch):
+            ids = iter(self.encoder.text.tokenize([(prompt or "") + i.text for i in batch if i.text]))
+            padded, mask = self.encoder.text.pad([next(ids) if i.text else [] for i in batch])
+            features |= {"input_ids": padded, "attention_mask": mask}
+        if any(i.image is not None for i in batch):
+            size = self.encoder.image_size
+            pixels = np.zeros((len(batch), 1, size, size, 3), np.uint8)
+            for row, found in enumerate(batch):
+                if found.image is not None:
+                    pixels[row, 0] = load_picture(found.image, size)
+            features["pixel_values"] = torch.from_numpy(pixels)
+            features["has_image"] = torch.tensor([i.image is not None for i in batch])
         return features
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
         image = text = None
-        size = features["batch"]
-        if features["image_rows"]:
-            values = self.encoder.image(features["pixel_values"].float())
-            image = Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool)).spread(
-                features["image_rows"], size
-            )
-        if features["text_rows"]:
-            values = self.encoder.text(features["input_ids"], features["attention_mask"])
-            text = Tokens(values, features["attention_mask"]).spread(features["text_rows"], size)
+        if "has_image" in features and features["has_image"].any():
+            rows = features["has_image"].nonzero()[:, 0]
+            values = self.encoder.image(features["pixel_values"][rows, 0].permute(0, 3, 1, 2).float())
+            mask = values.new_ones(values.shape[:2], dtype=torch.bool)
+            image = Tokens(values, mask).spread(rows.tolist(), len(features["has_image"]))
+        if "attention_mask" in features and features["attention_mask"].any():
+            mask = features["attention_mask"]
+            rows = mask.any(1).nonzero()[:, 0]
+            values = self.encoder.text(features["input_ids"][rows], mask[rows])
+            text = Tokens(values, mask[rows]).spread(rows.tolist(), len(mask))
         features["sentence_embedding"] = self.encoder(image, text)
         return features
 

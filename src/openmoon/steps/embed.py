@@ -19,7 +19,7 @@ from openmoon.io import atomic_path, content_hash
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
-from openmoon.models.onnx_trunks import accelerate
+from openmoon.models.onnx.trunks import accelerate
 from openmoon.serving.vectors import Finished, VectorWriter, existing
 from openmoon.steps.console import bar, console
 from openmoon.steps.trained import latest_folder

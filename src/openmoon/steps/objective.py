@@ -17,22 +17,24 @@ from openmoon.models.encoder import ProductEncoder
 from openmoon.training import dual_alignment, posttrain
 from openmoon.training.contrast import Contrast
 from openmoon.training.filtering import SampleFilter
+from openmoon.training.negatives import HardNegatives
 from openmoon.training.plan import Objective
 from openmoon.training.posttrain import Mix, PairTable
 from openmoon.training.queue import ItemQueue
 
 
 class Built(NamedTuple):
-    """The objective, what it learns besides the encoder, and what it keeps between steps."""
+    """The objective, what it learns besides the encoder, and the items of earlier steps that it keeps."""
 
     objective: Objective
     heads: nn.ModuleDict
-    memory: nn.Module | None
+    queue: ItemQueue | None
 
 
 def build_objective(
-    config: PosttrainConfig, encoder: ProductEncoder, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix
-) -> Built:
+    config: PosttrainConfig, encoder: ProductEncoder, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix,
+    hard: HardNegatives,
+) -> Built:  # fmt: skip
     """What the recipe's `posttrain` section asks for, over the training pairs and all products."""
     heads = nn.ModuleDict({"temperature": Temperature(config.temperature)})
     dual, negatives = config.objectives == "dual", config.negatives
@@ -46,7 +48,7 @@ def build_objective(
         filter=SampleFilter(**config.filter.model_dump()) if config.filter else None,
     )  # fmt: skip
     if not dual:
-        objective = posttrain.posttraining_objective(contrast, pairs, items, spus, mix, config.blend)
+        objective = posttrain.posttraining_objective(contrast, pairs, items, spus, mix, config.blend, hard)
         return Built(objective, heads, contrast.queue)
     matrix = None
     if experts := encoder.config.fusion.experts:
@@ -54,5 +56,5 @@ def build_objective(
         heads["alignment"] = matrix
     terms = dual_alignment.Alignment(**config.alignment.model_dump())
     return Built(
-        dual_alignment.dual_alignment_objective(contrast, pairs, items, spus, matrix, terms), heads, contrast.queue
+        dual_alignment.dual_alignment_objective(contrast, pairs, items, spus, matrix, terms, hard), heads, contrast.queue
     )

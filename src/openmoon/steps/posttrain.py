@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
+from torch import nn
 
-from openmoon.config import Action, Recipe
-from openmoon.data.views import Column, Parts
+from openmoon.config import Recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
-from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
+from openmoon.models.encoder import ProductEncoder
 from openmoon.steps.console import console
+from openmoon.steps.negatives import build_negatives
 from openmoon.steps.objective import build_objective
+from openmoon.steps.pair_table import build_mix, pair_table
+from openmoon.steps.pairs import training_pairs
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
-from openmoon.steps.trained import load_trained
+from openmoon.steps.trained import starting_encoder, starts_untrained
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
+from openmoon.training.loop import nothing
 from openmoon.training.posttrain import Mix, PairTable
 
 MAX_VALIDATION_PAIRS = 2000  # per direction
@@ -33,57 +35,39 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     if config is None:
         raise UserError("posttrain: the recipe switches this stage off (posttrain: null); nothing to do.")
     world = open_world()
-    mix = Mix([m.query for m in config.mix], [m.item for m in config.mix], [m.share for m in config.mix])
+    mix = build_mix(config)
     with world.leader_first():
         work = open_workspace(recipe)
-        encoder = _start(work)
-        train = _fitting(work, mix, config.weights)
+        encoder = starting_encoder(recipe, work.data_hash)
+        pairs = _fitting(work, mix, None if starts_untrained(recipe) else encoder)
+        table = pair_table(pairs, config.weights, config.negatives.session)
         val = work.pairs.filter(split="val")
-        learnt = _inputs(work, [train], np.unique(train.item))
-        shown = _inputs(work, [train, pair_table(val)], np.arange(len(work.items)))
+        hard = config.negatives.left or config.negatives.pool or config.negatives.mined
+        learnt = _inputs(work, [table], work.rows("train") if hard else np.unique(table.item))
+        shown = _inputs(work, [table, pair_table(val)], np.arange(len(work.items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
-        if recipe.pretrain is None:
+        if starts_untrained(recipe):
             start_fusion(featurize, learnt)
-    built = build_objective(config, encoder, train, work.parts, work.spus, mix)
+        negatives, mined = build_negatives(config, work, pairs, table, featurize)
+    built = build_objective(config, encoder, table, work.parts, work.spus, mix, negatives)
     return train_stage(
-        "posttrain", work, featurize, config, len(train), built.heads, built.objective,
+        "posttrain", work, featurize, config, len(table), built.heads, built.objective,
         lambda: _validate(work, featurize, val), fresh,
-        origin=encoder.fingerprint(PRETRAINED) if recipe.pretrain is None else encoder.fingerprint(),
-        memory=built.memory, world=world,
+        origin=encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint(),
+        memory=nn.ModuleDict({name: kept for name, kept in (("queue", built.queue), ("mined", mined)) if kept is not None}),
+        world=world, before_step=mined.before_step if mined else nothing,
     )  # fmt: skip
 
 
-def _fitting(work: Workspace, mix: Mix, weights: Mapping[Action, float]) -> PairTable:
+def _fitting(work: Workspace, mix: Mix, encoder: ProductEncoder | None) -> pl.DataFrame:
     """The training pairs that the mix can show; the others are counted."""
-    pairs = work.pairs.filter(split="train")
+    pairs, ledger = training_pairs(work, encoder)
+    for entry in ledger.entries:
+        console.print(f"  pairs: {entry.rule}: {entry.dropped:,} dropped, {entry.repeated:,} repeated, {entry.kept:,} left")
     fits = mix.probabilities(pair_table(pairs), work.parts).sum(1) > 0.5
     if not fits.all():
         console.print(f"  pairs: {(~fits).sum():,} of {len(fits):,} fit no view of posttrain.mix and are left out")
-    return pair_table(pairs.filter(pl.Series(fits)), weights)
-
-
-def pair_table(pairs: pl.DataFrame, weights: Mapping[Action, float] | None = None) -> PairTable:
-    """The training form of pairs from `Workspace.pairs`; `weights` by action, 1 where it names none, are scaled to mean 1."""
-    name = pl.concat_str(pl.col("query_text").fill_null(""), pl.col("query_image_key").fill_null(""), separator="\0")
-    query = pairs.select(name.rank("dense")).to_series().to_numpy().astype(np.int64)
-    queries = Parts({"text": _column(pairs, "query_text")}, _column(pairs, "query_image_key"))
-    weight = None
-    if weights:
-        drawn = pairs["action"].replace_strict(weights, default=1.0, return_dtype=pl.Float64)
-        weight = (drawn / drawn.mean()).to_numpy()
-    return PairTable(queries, pairs["item"].to_numpy().astype(np.int64), query, weight)
-
-
-def _start(work: Workspace) -> ProductEncoder:
-    recipe = work.recipe
-    torch.manual_seed(recipe.seed)
-    if recipe.pretrain is None:
-        return build_encoder(recipe.encoder)
-    encoder = load_trained(recipe, "pretrain", work.data_hash)
-    if encoder is None:
-        raise UserError(f"{recipe.workdir / 'pretrain'}: stage 1 has not been trained; run `openmoon pretrain` with this recipe "
-                        "first, or start from the bare trunks with pretrain=null.")  # fmt: skip
-    return upcycled(encoder, recipe.encoder)
+    return pairs.filter(pl.Series(fits))
 
 
 def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict[str, float]:
@@ -122,7 +106,3 @@ def _inputs(work: Workspace, tables: list[PairTable], rows: np.ndarray) -> Input
     images = [key for column in columns for key in column if key is not None]
     columns = [*(column[rows] for column in work.parts.texts.values()), *(t.queries.texts["text"] for t in tables)]
     return Inputs(images, [text for column in columns for text in column if text is not None])
-
-
-def _column(frame: pl.DataFrame, name: str) -> Column:
-    return frame[name].to_numpy().astype(object)

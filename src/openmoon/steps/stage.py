@@ -20,7 +20,7 @@ from openmoon.steps.console import bar, console, tracked
 from openmoon.steps.workspace import Workspace, cache_folder
 from openmoon.training.distributed import ALONE, World
 from openmoon.training.featurize import Featurizer
-from openmoon.training.loop import Schedule, fit
+from openmoon.training.loop import Schedule, fit, nothing
 from openmoon.training.optim import build_optimizer
 from openmoon.training.plan import Objective
 from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText, TokenSource
@@ -90,10 +90,11 @@ def train_stage(
     origin: str,
     memory: nn.Module | None = None,
     world: World = ALONE,
+    before_step: Callable[[int], dict[str, float]] = nothing,
 ) -> Path:
     """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json. `origin`
     identifies the weights that training starts from; a checkpoint of another origin is not resumed. `heads` are what the
-    objective learns besides the encoder, `temperature` among them; `memory` as in `fit`."""
+    objective learns besides the encoder, `temperature` among them; `memory` and `before_step` as in `fit`."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
     with world.leader_first():
@@ -110,6 +111,7 @@ def train_stage(
         result = fit(
             module, optimizer, heads["temperature"], featurize, objective, validate, schedule,
             clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run, memory=memory, world=world,
+            before_step=before_step,
             on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
         )  # fmt: skip
     if not world.leads:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from openmoon.config import Recipe
+import torch
+
+from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
-from openmoon.models.encoder import ProductEncoder
+from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
+from openmoon.steps.console import console
 
 STAGES = ("pretrain", "posttrain")
 
@@ -42,10 +45,50 @@ def load_trained(recipe: Recipe, stage: str, data_hash: str) -> ProductEncoder |
         raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {data_hash}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
     encoder = ProductEncoder.from_pretrained(folder)
-    wanted = (recipe.encoder.dense() if stage == "pretrain" else recipe.encoder).model_dump()
-    found = encoder.config.model_dump()
-    for part in wanted:
-        if wanted[part] != found[part]:
-            raise UserError(f"{folder}: encoder.{part} is {found[part]}, the recipe says {wanted[part]}; undo the change, or "
-                            f"run `openmoon {stage} --fresh`.")  # fmt: skip
+    wanted = recipe.encoder.dense() if stage == "pretrain" else recipe.encoder
+    _require_same(folder, encoder.config, wanted, f"undo the change, or run `openmoon {stage} --fresh`")
     return encoder
+
+
+def starting_encoder(recipe: Recipe, data_hash: str) -> ProductEncoder:
+    """What stage 2 starts from: `posttrain.start`, stage 1, or without either the pretrained trunks with a new fusion; with the
+    experts that the recipe asks for. `UserError` where stage 1 is missing or the architecture is another."""
+    start = recipe.posttrain.start if recipe.posttrain else None
+    if start is not None:
+        encoder = ProductEncoder.from_pretrained(start)
+        _require_same(start, encoder.config.dense(), recipe.encoder.dense(), "take over its `encoder` section")
+        _warn_if_foreign(start, data_hash)
+    elif recipe.pretrain is not None:
+        trained = load_trained(recipe, "pretrain", data_hash)
+        if trained is None:
+            raise UserError(f"{recipe.workdir / 'pretrain'}: stage 1 has not been trained; run `openmoon pretrain` with this "
+                            "recipe first, or start from the bare trunks with pretrain=null.")  # fmt: skip
+        encoder = trained
+    else:
+        torch.manual_seed(recipe.seed)
+        return build_encoder(recipe.encoder)
+    torch.manual_seed(recipe.seed)
+    if encoder.config.fusion.experts:
+        _require_same(start or recipe.workdir, encoder.config, recipe.encoder, "take over its `encoder` section")
+        return encoder
+    return upcycled(encoder, recipe.encoder)
+
+
+def starts_untrained(recipe: Recipe) -> bool:
+    """Whether stage 2 starts from the bare pretrained trunks."""
+    return recipe.pretrain is None and (recipe.posttrain is None or recipe.posttrain.start is None)
+
+
+def _require_same(folder: Path, found: EncoderConfig, wanted: EncoderConfig, remedy: str) -> None:
+    ours, theirs = wanted.model_dump(), found.model_dump()
+    for part in ours:
+        if ours[part] != theirs[part]:
+            raise UserError(f"{folder}: encoder.{part} is {theirs[part]}, the recipe says {ours[part]}; {remedy}.")
+
+
+def _warn_if_foreign(start: Path, data_hash: str) -> None:
+    summary = start.parent / "summary.json"
+    known = json.loads(summary.read_text(encoding="utf-8"))["data_hash"] if summary.exists() else None
+    if known != data_hash:
+        console.print(f"  [yellow]posttrain.start[/]: {start} was not trained on these data with this split; if it saw products "
+                      "that are held out now, their evaluation says too much")  # fmt: skip

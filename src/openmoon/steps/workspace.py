@@ -13,8 +13,8 @@ from openmoon.config import Recipe
 from openmoon.data.check import unreadable_rows
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
-from openmoon.data.pairs import behaviour_pairs
-from openmoon.data.schema import REJECTED
+from openmoon.data.pairs.behaviour import behaviour_pairs
+from openmoon.data.schema import ACTIONS, REJECTED
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import split_pairs
 from openmoon.data.text import item_texts
@@ -46,12 +46,22 @@ class Workspace:
 
     @cached_property
     def pairs(self) -> pl.DataFrame:
-        """Query→item pairs from behaviour: query_text, query_image_key, product_id, count, split, item (row of `items`)."""
+        """Query→item pairs from behaviour: query_text, query_image_key, product_id, count, users, session, action, split, item
+        (row of `items`), and asked_text, which stays when a rule takes the text away."""
         pairs, counts = split_pairs(self._behaviour, self.items.select("product_id", "split"), self.recipe.data.split)
         for what, count in counts.items():
             console.print(f"  pairs: {count:,} {what}")
         rows = self.items.select("product_id").with_row_index("item")
-        return pairs.join(rows, on="product_id", how="left", maintain_order="left")
+        pairs = pairs.join(rows, on="product_id", how="left", maintain_order="left")
+        return pairs.with_columns(asked_text="query_text")
+
+    def met_products(self) -> pl.DataFrame:
+        """What every query met of the training products: asked_text, query_image_key, item, and the strongest action."""
+        assert self.shop.events is not None  # pairs come from events
+        train = self.items.with_row_index("item").filter(split="train").select("product_id", "item")
+        events = self.shop.events.join(train, on="product_id", how="semi", maintain_order="left")
+        met = self.with_picture_keys(behaviour_pairs(events, ACTIONS)).join(train, on="product_id", maintain_order="left")
+        return met.select("query_image_key", "item", "action", asked_text="query_text")
 
     @cached_property
     def _behaviour(self) -> pl.DataFrame:
@@ -70,6 +80,11 @@ class Workspace:
         if lost := len(keyed) - len(kept):
             console.print(f"  [yellow]{lost:,} query→item pairs dropped[/]: no text, and their photo cannot be read")
         return kept
+
+    @cached_property
+    def categories(self) -> np.ndarray:
+        """(N,) int64, equal for products of one category; products without one are a category too."""
+        return _codes(self.items["category"].fill_null(""))
 
     def rows(self, split: str) -> np.ndarray:
         """Rows of `items` that belong to `split`."""

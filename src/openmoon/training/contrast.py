@@ -13,6 +13,7 @@ from torch import Tensor
 
 from openmoon.losses import circle, in_blocks, info_nce, matryoshka, same_identity, sigmoid, too_similar
 from openmoon.training.filtering import SampleFilter
+from openmoon.training.negatives import Extra
 from openmoon.training.queue import ItemQueue
 
 LossName = Literal["info_nce", "circle", "sigmoid"]
@@ -20,17 +21,19 @@ LossName = Literal["info_nce", "circle", "sigmoid"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Identities (K, B) int64 and product rows (B,) int64 of B pairs; for blended queries the row whose item they also want,
-    `second` (B,), and the share of their own, `share` (B,)."""
+    """Identities (K, B) int64 and product rows (B,) int64 of B pairs' items. Candidates that share an identity with what a
+    query wants are none of its negatives; `wanted` (K, B) are the identities on the side of the queries, where they differ. For
+    blended queries the row whose item they also want, `second` (B,), and the share of their own, `share` (B,)."""
 
     codes: Tensor
     products: Tensor
+    wanted: Tensor | None = None
     second: Tensor | None = None
     share: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        moved = (None if t is None else t.to(device) for t in (self.second, self.share))
+        moved = (None if t is None else t.to(device) for t in (self.wanted, self.second, self.share))
         return Batch(self.codes.to(device), self.products.to(device), *moved)
 
 
@@ -45,8 +48,9 @@ class Compared(NamedTuple):
 class Contrast:
     """`loss` over queries and items under every Matryoshka cut of `dims`.
 
-    Negatives are the other items of the batch and, with a `queue`, those of earlier steps; never those that share an
-    identity with the query's pair, nor, with a `margin`, those that score higher than the own item by more than it.
+    Negatives are the other items of the batch, hard ones that stand beside it and, with a `queue`, those of earlier steps;
+    never those that share an identity with the query's pair, nor, with a `margin`, those that score higher than the own item by
+    more than it.
     `log_q` (products,) corrects InfoNCE for popularity. `gamma` and `circle_margin` are the circle loss's. With a `filter` the
     losses of pairs that look mislabelled are weighed down.
     """
@@ -62,31 +66,38 @@ class Contrast:
     filter: SampleFilter | None = None
 
     def __call__(
-        self, queries: Tensor, answers: Tensor, batch: Batch, progress: float = 0.0, among: Tensor | None = None
-    ) -> Compared:
+        self, queries: Tensor, answers: Tensor, batch: Batch, progress: float = 0.0, among: Tensor | None = None,
+        extra: Extra | None = None,
+    ) -> Compared:  # fmt: skip
         """Compare queries with `answers` (B, D), the items of the batch's pairs.
 
-        `queries` are (B, D), or (Q, D) those of the pairs in `among` (Q,) int64; all B items are candidates for each.
-        `progress` is the share of the training that is done.
+        `queries` are (B, D), or (Q, D) those of the pairs in `among` (Q,) int64; all B items are candidates for each, and
+        so are `extra` ones. `progress` is the share of the training that is done.
         """
         among = torch.arange(len(queries), device=queries.device) if among is None else among
-        items, codes, products = answers, batch.codes, batch.products
+        wanted = batch.codes if batch.wanted is None else batch.wanted
+        candidates = [(answers, batch.codes, batch.products)]
+        if extra is not None:
+            candidates.append((extra.vectors, extra.codes, extra.products))
         if self.queue is not None:
             old, old_codes, old_products = self.queue.items()
-            items = torch.cat([answers, old.to(answers)])
-            codes, products = torch.cat([codes, old_codes], 1), torch.cat([products, old_products])
+            candidates.append((old.to(answers), old_codes, old_products))
+        items, products = (torch.cat([each[k] for each in candidates]) for k in (0, 2))
+        codes = torch.cat([each[1] for each in candidates], 1)
         loss, log_q = self._loss(), None
         if self.log_q is not None and self.loss == "info_nce":
             log_q = self.log_q.to(items)[products]
+            if extra is not None:  # not met for being popular: neither favoured nor spared
+                log_q[len(answers) : len(answers) + len(extra.products)] = log_q[: len(answers)].mean()
 
         def of(rows: Tensor) -> Tensor:
             own = among[rows]
-            ignore = same_identity(batch.codes[:, own], codes)
-            extra: dict[str, Tensor | None] = {"log_q": log_q} if log_q is not None else {}
+            ignore = same_identity(wanted[:, own], codes)
+            options: dict[str, Tensor | None] = {"log_q": log_q} if log_q is not None else {}
             if batch.second is not None and batch.share is not None:
                 second = batch.second[own]
-                ignore = ignore | same_identity(batch.codes[:, second], codes)
-                extra |= {"second": second, "share": batch.share[own].to(items)}
+                ignore = ignore | same_identity(wanted[:, second], codes)
+                options |= {"second": second, "share": batch.share[own].to(items)}
             confidence = queries.new_ones(len(rows))
             if self.margin is not None or self.filter is not None:
                 scores = (queries[rows] @ items.T).detach()
@@ -94,7 +105,7 @@ class Contrast:
                     confidence = self.filter.confidence(scores, own, ignore, progress)
                 if self.margin is not None:
                     ignore = ignore | too_similar(scores, own, self.margin)
-            found = partial(loss, positive=own, ignore=ignore, **extra)
+            found = partial(loss, positive=own, ignore=ignore, **options)
             return torch.stack([matryoshka(found, [queries[rows], items], self.dims), confidence], 1)
 
         losses, confidence = in_blocks(of, len(queries), len(items), queries.device).unbind(1)

@@ -1,7 +1,8 @@
 """Dual-level alignment (MOON2.0): queries meet products, and a product's picture and text meet, in five objectives at once.
 
 Each counts by the experts that its inputs were routed to (`losses/dual_alignment.py`). An objective whose modality a pair
-lacks leaves the pair out; it is never fed zeros.
+lacks leaves the pair out; it is never fed zeros. Reconstructed: a product meets queries with all that it has in half of the
+pairs, else with title and picture or with the picture alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.views import Parts
+from openmoon.data.views import Parts, Views
 from openmoon.losses.dual_alignment import (
     AlignmentMatrix,
     load_balance,
@@ -22,19 +23,24 @@ from openmoon.losses.dual_alignment import (
     weight_balance,
 )
 from openmoon.training.contrast import Batch, Contrast, codes_of
+from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable
 
 WHOLE = "rich+image"  # a product with all that it has
+# how a product meets queries: most often whole, at times with less, so that it is also found by its picture alone
+PRODUCT_VIEWS, PRODUCT_SHARES = (WHOLE, "title+image", "image"), (0.5, 0.3, 0.2)
 OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
 
-IDENTITIES = 3  # by which a pair's item may be another's false negative: SPU, query, product as shown
+IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, query, session, product as shown
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Weights of the terms beside the five objectives. `naive` lets the gradient of a weighted loss reach the weight."""
+    """Weight of the two objectives within a product, and of the terms beside the five. `naive` lets the gradient of a weighted
+    loss reach the weight."""
 
+    within: float = 1.0
     load_balance: float = 0.01
     weight_balance: float = 0.1
     sparsity: float = 0.01
@@ -60,19 +66,24 @@ def dual_alignment_objective(
     spus: np.ndarray,
     matrix: AlignmentMatrix | None,
     terms: Alignment,
+    hard: HardNegatives = NONE,
 ) -> Objective:
     """The five objectives for a batch of pairs; without experts (`matrix` None) all count alike.
 
-    `contrast` compares; its queue holds whole products and serves the three objectives of queries. Raises `ValueError` at a
-    step whose pairs meet in no objective.
+    `contrast` compares; its queue and `hard` negatives are products and serve the three objectives of queries.
+    Raises `ValueError` at a step whose pairs meet in no objective.
     """
     has_both = items.has(WHOLE, complete=True)
 
+    def products_shown(products: np.ndarray, rng: np.random.Generator) -> Views:
+        drawn = rng.choice(PRODUCT_VIEWS, len(products), p=PRODUCT_SHARES)
+        return items.draw(list(np.where(has_both[products], drawn, WHOLE)), products, rng)
+
     def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         chosen = pairs.item[rows]
-        views = [items.show([WHOLE] * len(rows), chosen)]
+        views = [products_shown(chosen, rng)]
         products = torch.from_numpy(chosen)
-        batch = Batch(codes_of(spus[chosen], pairs.query[rows], views[0].identity()), products)
+        batch = Batch(codes_of(spus[chosen], pairs.query[rows], pairs.session[rows], views[0].identity()), products)
         meetings: list[_Meeting] = []
         for objective, view in enumerate(("text", "image", "text+image")):
             have = np.flatnonzero(pairs.queries.has(view, complete=True)[rows])
@@ -82,11 +93,17 @@ def dual_alignment_objective(
         both = np.flatnonzero(has_both[chosen])
         if len(both) > 1:
             kinds = np.where(items.has("title")[chosen[both]], rng.choice(["title", "rich"], len(both)), "rich")
-            pictures, texts = items.show(["image"] * len(both), chosen[both]), items.show(list(kinds), chosen[both])
+            pictures = items.draw(["image"] * len(both), chosen[both], rng)
+            texts = items.draw(list(kinds), chosen[both], rng)
             within = Batch(codes_of(spus[chosen[both]], pictures.identity(), texts.identity()), products[both])
             place = len(views)
             meetings += [_Meeting(3, place, place + 1, within), _Meeting(4, place + 1, place, within)]
             views += [pictures, texts]
+        beside = hard.draw(rows, rng)
+        if len(beside.owner):
+            views.append(products_shown(beside.product, rng))
+            nobody = np.full(len(beside.owner), NOBODY)
+            codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity())
         if not meetings:
             raise ValueError("no pair of the batch has what any objective needs")
 
@@ -94,7 +111,13 @@ def dual_alignment_objective(
             def weigh(losses: Tensor, some: np.ndarray) -> Tensor:
                 return pairs.weigh(losses, rows[some])
 
-            output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh)
+            extra = Extra.of(encoded[-1].vectors, codes, beside) if len(beside.owner) else None
+            output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh, extra)
+            if hard.triplet is not None and extra is not None:
+                answers = encoded[0].vectors
+                found = [hard.triplet(encoded[m.query].vectors, m.among, answers, beside, extra)
+                         for m in meetings if m.among is not None]  # fmt: skip
+                output.losses["triplet"] = torch.stack(found).mean()
             contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
             return output
 
@@ -105,7 +128,7 @@ def dual_alignment_objective(
 
 def _loss(
     contrast: Contrast, meetings: list[_Meeting], encoded: Sequence[Encoded], matrix: AlignmentMatrix | None,
-    terms: Alignment, progress: float, weigh: Callable[[Tensor, np.ndarray], Tensor],
+    terms: Alignment, progress: float, weigh: Callable[[Tensor, np.ndarray], Tensor], extra: Extra | None,
 ) -> StepOutput:  # fmt: skip
     inside = contrast.within_products()
     figures: dict[str, float] = {}
@@ -117,7 +140,7 @@ def _loss(
         if meeting.among is None:
             found[meeting.objective] = inside(queries, items, batch).losses.mean()
             continue
-        compared = contrast(queries, items, batch, progress, torch.from_numpy(meeting.among).to(queries.device))
+        compared = contrast(queries, items, batch, progress, torch.from_numpy(meeting.among).to(queries.device), extra)
         found[meeting.objective] = weigh(compared.losses, meeting.among).mean()
         figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in contrast.figures(compared).items()}
     weights = whole.new_ones(len(OBJECTIVES))
@@ -135,7 +158,8 @@ def _loss(
         }
         if not terms.naive:
             weights = weights.detach()
-    losses |= {OBJECTIVES[m]: weights[m] * value for m, value in found.items()}
+    share = [1.0, 1.0, 1.0, terms.within, terms.within]
+    losses |= {OBJECTIVES[m]: share[m] * weights[m] * value for m, value in found.items()}
     return StepOutput(losses, whole, figures | {f"weight, {OBJECTIVES[m]}": float(weights[m].detach()) for m in found})
 
 

@@ -1,8 +1,8 @@
 """Dynamic sample filtering (MOON2.0): pairs that look mislabelled to the encoder count for less, leniently at first.
 
-`φ = σ(κ·((s(q, p) − s(q, n)) − Δ̄))`; Δ̄ decays over training. Reconstructed: s(q, n) is the mean score of the query's negatives
-in the batch (the papers have one negative in a triplet); Δ̄ falls from 0.2 to 0 by half a cosine; a pair below δ = 0.6 counts
-φ/δ.
+`φ = σ(κ·((s(q, p) − s(q, n)) − Δ̄))`; Δ̄ decays over training. Reconstructed: s(q, n) is the mean score of the query's hardest
+negatives in the batch (the papers have one negative in a triplet; the mean of all negatives is so far below any item that it
+tells nothing apart: benchmarks/filtering.py); Δ̄ falls from 0.2 to 0 by half a cosine; a pair below δ = 0.6 counts φ/δ.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from openmoon.losses.positives import split_scores
 
 @dataclass(frozen=True)
 class SampleFilter:
-    """κ, δ in 0..1 and where Δ̄ starts. φ carries no gradient."""
+    """κ, δ in 0..1, where Δ̄ starts, and how many of the hardest negatives s(q, n) is the mean of. φ carries no gradient."""
 
     kappa: float = 10.0
     delta: float = 0.6
     start: float = 0.2
+    hardest: int = 5
 
     def confidence(self, scores: Tensor, positive: Tensor, ignore: Tensor, progress: float) -> Tensor:
         """φ of each query's pair, (B,). `scores` (B, N), the column of each one's own item (B,), which columns are no negatives
         (B, N), and the share of the training that is done."""
         own, negative = split_scores(scores.detach(), positive, ignore)
-        mean = (scores.detach() * negative).sum(1) / negative.sum(1).clamp(min=1)
+        best = scores.detach().masked_fill(~negative, -torch.inf).topk(min(self.hardest, scores.shape[1]), dim=1).values
+        met = best.isfinite()
+        hard = best.masked_fill(~met, 0).sum(1) / met.sum(1).clamp(min=1)
         threshold = self.start * 0.5 * (1 + math.cos(math.pi * progress))
-        return torch.sigmoid(self.kappa * (own - mean - threshold))
+        return torch.sigmoid(self.kappa * (own - hard - threshold))
 
     def weights(self, confidence: Tensor) -> Tensor:
         """1 for pairs of confidence δ or more, less below, (B,)."""

@@ -78,6 +78,11 @@ class Progress:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
+def nothing(step: int) -> dict[str, float]:
+    """What is done before a step where nothing is kept between steps."""
+    return {}
+
+
 def fit(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -94,12 +99,14 @@ def fit(
     run: str,
     memory: nn.Module | None = None,
     world: World = ALONE,
+    before_step: Callable[[int], dict[str, float]] = nothing,
     on_step: Callable[[int, int, str], None] = lambda step, total, text: None,
 ) -> Progress:
     """Train the parameters of `module` that require gradients and leave it with the weights of the best validation.
 
     A step is the plan that `objective` makes of a batch, encoded by `encode`. `memory` holds what the objective keeps between
-    steps (queues) and goes into checkpoints. Over several processes each encodes its share of every batch.
+    steps (queues) and goes into checkpoints; `before_step` may renew it, given the number of steps done, and returns figures for
+    the log. Over several processes each encodes its share of every batch.
 
     What is validated and kept is the running mean of the weights, with decay `average` (less in the first steps).
     `validate()` returns metrics of the validation split, of which `score` decides. Logs to `folder/metrics.jsonl`, keeps
@@ -119,7 +126,8 @@ def fit(
     started = time.perf_counter() - progress.seconds
     while progress.step < schedule.total and not progress.stopped:
         before = time.perf_counter()
-        values = _step(module, optimizer, encode, objective, schedule, progress.step, clip, seed, world)
+        renewed = before_step(progress.step)
+        values = renewed | _step(module, optimizer, encode, objective, schedule, progress.step, clip, seed, world)
         progress.step += 1
         _update_average(progress, module, average)
         values |= {

@@ -10,21 +10,28 @@ import torch
 from torch import Tensor
 
 from openmoon.data.blend import draw_partners
-from openmoon.data.views import Parts
+from openmoon.data.lists import Lists
+from openmoon.data.views import Parts, Views
 from openmoon.training.contrast import Batch, Contrast, codes_of
+from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 
-IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, query, query as shown, item as shown
+PRODUCT = "rich+image"  # a query shown as a product: another one that was chosen for the same query
+# by which a candidate may be a false negative: SPU, query, session, query as shown, item as shown, SPU of a product that asks
+IDENTITIES = 6
 
 
 @dataclass(frozen=True)
 class PairTable:
     """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
-    identity of each query (equal for equal inputs), and `weight` (P,), how much each counts (None: all alike)."""
+    identity of each query (equal for equal inputs) and `session` (P,) of its visit, `others` the further products that were
+    chosen for the query, and `weight` (P,), how much each pair counts (None: all alike)."""
 
     queries: Parts
     item: np.ndarray
     query: np.ndarray
+    session: np.ndarray
+    others: Lists
     weight: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -34,10 +41,31 @@ class PairTable:
         """The losses of the pairs in `rows`, (B,), each times its weight."""
         return losses if self.weight is None else losses * torch.from_numpy(self.weight[rows]).to(losses)
 
+    def asks(self, view: str) -> np.ndarray:
+        """(P,) bool: pairs whose query can be shown under `view`."""
+        return self.others.filled if view == PRODUCT else self.queries.has(view, complete=True)
+
+    def ask(self, views: Sequence[str], rows: np.ndarray, items: Parts, rng: np.random.Generator) -> tuple[Views, np.ndarray]:
+        """The queries of `rows` under `views`, and the products that stand for some of them (B,), -1 where none does."""
+        standing = np.full(len(rows), -1)
+        products = np.flatnonzero([view == PRODUCT for view in views])
+        if not len(products):
+            return self.queries.show(views, rows), standing
+        standing[products] = self.others.draw(rows[products], 1, rng)[:, 0]
+        plain = self.queries.show(["text" if view == PRODUCT else view for view in views], rows)
+        texts, images = list(plain.texts), list(plain.images)
+        shown = items.show([PRODUCT] * len(products), standing[products])
+        for place, text, image in zip(products.tolist(), shown.texts, shown.images, strict=True):
+            texts[place], images[place] = text, image
+        return Views(texts, images), standing
+
 
 @dataclass(frozen=True)
 class Mix:
-    """Shares of the query and item views (MOON Table 2): `share[k]` of the pairs are `query[k]` → `item[k]`."""
+    """Shares of the query and item views (MOON Table 2): `share[k]` of the pairs are `query[k]` → `item[k]`.
+
+    Reconstructed: a query of richer text and picture is another product that was chosen for the same query.
+    """
 
     query: Sequence[str]
     item: Sequence[str]
@@ -46,45 +74,59 @@ class Mix:
     def probabilities(self, pairs: PairTable, items: Parts) -> np.ndarray:
         """(P, K) chances of each combination per pair, zero where a view has nothing to show; a row of zeros is a pair
         that fits none."""
-        possible = [
-            pairs.queries.has(q, complete=True) & items.has(i)[pairs.item]
-            for q, i in zip(self.query, self.item, strict=True)
-        ]
+        possible = [pairs.asks(q) & items.has(i)[pairs.item] for q, i in zip(self.query, self.item, strict=True)]
         weight = np.stack(possible, 1) * np.asarray(self.share)
         return weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
 
 
 def posttraining_objective(
-    contrast: Contrast, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix, blend: float = 0.0
-) -> Objective:
-    """The contrast of a batch of pairs, each shown under views drawn from `mix`. No negatives are the items of the same SPU or
-    of the same query, and those whose query or item looks the same under the views drawn. A share `blend` of the queries
-    that are pictures alone is blended with another, and looks for the items of both."""
+    contrast: Contrast, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix, blend: float = 0.0,
+    hard: HardNegatives = NONE,
+) -> Objective:  # fmt: skip
+    """The contrast of a batch of pairs, each shown under views drawn from `mix`. No negatives are the items of the same SPU,
+    of the same query or session, and those whose query or item looks the same under the views drawn. A share `blend` of the
+    queries that are pictures alone is blended with another, and looks for the items of both. `hard` negatives are shown under the
+    view of the item that they stand beside."""
     chances = mix.probabilities(pairs, items).cumsum(1)
     if (chances[:, -1] < 0.5).any():
         raise ValueError("some pairs fit no combination of the mix; drop them before training")
+    shows = np.stack([items.has(view) for view in mix.item])
 
     def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         kind = np.minimum((rng.random(len(rows))[:, None] > chances[rows]).sum(1), len(mix.share) - 1)
         chosen = pairs.item[rows]
-        asked = pairs.queries.show([mix.query[k] for k in kind], rows)
-        shown = items.show([mix.item[k] for k in kind], chosen)
-        codes = codes_of(spus[chosen], pairs.query[rows], asked.identity(), shown.identity())
-        batch = Batch(codes, torch.from_numpy(chosen))
+        asked, standing = pairs.ask([mix.query[k] for k in kind], rows, items, rng)
+        shown = items.draw([mix.item[k] for k in kind], chosen, rng)
+        names = (spus[chosen], pairs.query[rows], pairs.session[rows], asked.identity(), shown.identity())
+        batch = Batch(
+            codes_of(*names, spus[chosen]), torch.from_numpy(chosen),
+            wanted=codes_of(*names, np.where(standing >= 0, spus[standing], NOBODY)),
+        )  # fmt: skip
         if blend:
             pictures = np.flatnonzero([mix.query[k] == "image" for k in kind])
             partner, share = draw_partners(pictures, blend, len(rows), rng)
             asked = asked.blended(partner, share)
             batch = replace(batch, second=torch.from_numpy(partner), share=torch.from_numpy(share))
+        views = [asked, shown]
+        beside = hard.draw(rows, rng)
+        beside = beside.take(shows[kind[beside.owner], beside.product])
+        if len(beside.owner):
+            views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng))
+            nobody = np.full(len(beside.owner), NOBODY)
+            beside_spus = spus[beside.product]
+            codes = codes_of(beside_spus, nobody, nobody, nobody, views[2].identity(), beside_spus)
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
-            queries, answers = (one.vectors for one in encoded)
+            queries, answers = encoded[0].vectors, encoded[1].vectors
             here = batch.to(queries.device)
-            found = contrast(queries, answers, here, progress)
+            extra = Extra.of(encoded[2].vectors, codes, beside) if len(beside.owner) else None
+            found = contrast(queries, answers, here, progress, extra=extra)
             contrast.remember(answers, here)
-            value = pairs.weigh(found.losses, rows).mean()
-            return StepOutput({contrast.loss: value}, answers, contrast.figures(found))
+            losses: dict[str, Tensor] = {contrast.loss: pairs.weigh(found.losses, rows).mean()}
+            if hard.triplet is not None and extra is not None:
+                losses["triplet"] = hard.triplet(queries, np.arange(len(rows)), answers, beside, extra)
+            return StepOutput(losses, answers, contrast.figures(found))
 
-        return Plan([asked, shown], loss)
+        return Plan(views, loss)
 
     return plan

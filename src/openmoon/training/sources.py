@@ -21,7 +21,7 @@ from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash
 from openmoon.models.image_trunk import ImageTrunk
-from openmoon.models.onnx_trunks import onnx_image_trunk
+from openmoon.models.onnx.trunks import onnx_image_trunk
 from openmoon.models.text_trunk import TextTrunk
 from openmoon.models.tokens import Tokens
 

@@ -16,7 +16,7 @@ import polars as pl
 from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
-from openmoon.data.pairs import behaviour_pairs
+from openmoon.data.pairs.behaviour import behaviour_pairs
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import split_pairs, without_seen
 from openmoon.data.tables import read_parquet

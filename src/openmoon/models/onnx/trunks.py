@@ -7,19 +7,15 @@ by the encoder's fingerprint, and are made once.
 from __future__ import annotations
 
 import copy
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from openmoon.io import atomic_path
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.image_trunk import ImageTrunk
-
-OPSET = 17
+from openmoon.models.onnx.graph import export, session
 
 
 class OnnxImageTrunk(nn.Module):
@@ -28,7 +24,7 @@ class OnnxImageTrunk(nn.Module):
     def __init__(self, path: Path, dim: int, threads: int) -> None:
         super().__init__()
         self.dim = dim
-        self._session = _session(path, threads)
+        self._session = session(path, threads)
 
     def forward(self, pixels: Tensor) -> Tensor:
         (tokens,) = self._session.run(None, {"pixels": pixels.contiguous().numpy()})
@@ -41,7 +37,7 @@ class OnnxTextModel(nn.Module):
     def __init__(self, path: Path, config: Any, threads: int) -> None:
         super().__init__()
         self.config = config
-        self._session = _session(path, threads)
+        self._session = session(path, threads)
         self._device = nn.Parameter(torch.empty(0), requires_grad=False)  # says where the model is: on the CPU
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
@@ -74,45 +70,34 @@ def accelerate(encoder: ProductEncoder, folder: Path, threads: int | None = None
     image, text = folder / f"image-{weights}.onnx", folder / f"text-{weights}.onnx"
     fast_image = onnx_image_trunk(encoder.image, encoder.image_size, image, threads)
     if not text.exists():
-        example = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
-        _export(
-            _TextGraph(encoder.text.model),
-            example,
-            text,
-            {"ids": {0: "batch", 1: "length"}, "mask": {0: "batch", 1: "length"}},
-        )
+        export_text(encoder, text)
+    return with_trunks(encoder, fast_image, OnnxTextModel(text, encoder.text.model.config, threads))
+
+
+def with_trunks(encoder: ProductEncoder, image: nn.Module, text: nn.Module) -> ProductEncoder:
+    """A copy of the encoder that computes with other trunks; it shares everything else."""
     fast = copy.copy(encoder)
     fast._modules = dict(encoder._modules)
-    fast.image = fast_image  # type: ignore[assignment]
+    fast.image = image  # type: ignore[assignment]
     fast.text = copy.copy(encoder.text)
-    fast.text._modules = {"model": OnnxTextModel(text, encoder.text.model.config, threads)}
+    fast.text._modules = {"model": text}
     return fast
+
+
+def export_text(encoder: ProductEncoder, path: Path) -> None:
+    """The text trunk as a graph: ids and mask (B, L) int64 → tokens (B, L, dim)."""
+    example = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
+    axes = {"ids": {0: "batch", 1: "length"}, "mask": {0: "batch", 1: "length"}}
+    export(_TextGraph(encoder.text.model), example, path, axes, "tokens", {0: "batch", 1: "length"})
+
+
+def export_image(trunk: ImageTrunk, size: int, path: Path) -> None:
+    """The image trunk as a graph: pixels (B, 3, size, size) float in 0–255 → tokens (B, T, dim)."""
+    export(trunk, (torch.zeros(2, 3, size, size),), path, {"pixels": {0: "batch"}}, "tokens", {0: "batch"})
 
 
 def onnx_image_trunk(trunk: ImageTrunk, size: int, path: Path, threads: int | None = None) -> OnnxImageTrunk:
     """The trunk in ONNX Runtime for pictures of `size` x `size`, exported to `path` if it is not there yet."""
     if not path.exists():
-        _export(trunk, (torch.zeros(2, 3, size, size),), path, {"pixels": {0: "batch"}})
+        export_image(trunk, size, path)
     return OnnxImageTrunk(path, trunk.dim, threads or torch.get_num_threads())
-
-
-def _export(module: nn.Module, example: tuple[Tensor, ...], path: Path, dynamic: dict[str, dict[int, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations and tracer notes
-        torch.onnx.export(
-            module.eval(), example, str(temporary), input_names=list(dynamic), output_names=["tokens"],
-            dynamic_axes={**dynamic, "tokens": {0: "batch"} if "pixels" in dynamic else {0: "batch", 1: "length"}},
-            opset_version=OPSET, dynamo=False,
-        )  # fmt: skip
-
-
-def _session(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0" if os.environ.get("OMP_WAIT_POLICY") == "PASSIVE" else "1"
-    )
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,41 @@
+"""One recipe with one seed: both stages and the evaluation, skipped where they are finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openmoon.config import Recipe, load_recipe
+from openmoon.evaluation.results import RetrievalResult
+from openmoon.io import content_hash
+from openmoon.steps.evaluate import evaluate
+from openmoon.steps.posttrain import posttrain
+from openmoon.steps.pretrain import pretrain
+
+
+def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> RetrievalResult:
+    """Results go to `<workdir>-seed<N>`, tokens to a cache beside it. With `share`, runs that agree on seed, data, dense encoder
+    and stage 1 train stage 1 once."""
+    base = load_recipe(path, overrides)
+    folder = base.workdir.with_name(f"{base.workdir.name}-seed{seed}")
+    cache = base.data.cache or base.workdir.parent / "cache"
+    recipe = load_recipe(path, [*overrides, f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"])
+    done = folder / "evaluation.json"
+    if done.exists() and (result := RetrievalResult.load(done)).recipe == recipe.model_dump(mode="json"):
+        return result
+    folder.mkdir(parents=True, exist_ok=True)
+    if recipe.pretrain:
+        pretrain(_shared(recipe) if share else recipe)
+    if recipe.posttrain:
+        posttrain(recipe)
+    return evaluate(recipe)
+
+
+def _shared(recipe: Recipe) -> Recipe:
+    """The recipe of stage 1 in a place of its own, linked into the workdir."""
+    parts = (recipe.data, recipe.encoder.dense(), recipe.pretrain)
+    name = content_hash(str(recipe.seed), *(part.model_dump_json() for part in parts if part))[:12]
+    shared = recipe.workdir.parent / f"stage-1-{name}"
+    link = recipe.workdir / "pretrain"
+    if not link.is_symlink():
+        link.symlink_to((shared / "pretrain").resolve())
+    return recipe.model_copy(update={"workdir": shared, "encoder": recipe.encoder.dense()})

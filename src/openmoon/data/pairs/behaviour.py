@@ -1,0 +1,62 @@
+"""From behaviour to pairs: who searched for what and what they chose; and, to compare with, what was clicked in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from openmoon.data.schema import ACTIONS
+
+STRENGTH = pl.Enum(ACTIONS)
+_SUMMARY = (
+    pl.len().alias("count"), pl.col("user_id").unique(maintain_order=True).alias("users"),
+    pl.col("session_id").first().alias("session"), pl.col("action").cast(STRENGTH).max().cast(pl.String),
+    pl.col("split").first(),
+)  # fmt: skip
+
+
+def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFrame:
+    """Distinct (query_text, query_image, product_id) of the events whose action is in `actions`, in order of first use.
+
+    Texts are trimmed and lower-cased. Events without a query are left out: there is nothing to pair. `count` says how
+    often the pair was chosen, `users` by whom, `session` in which visit first, `action` is the strongest that it saw
+    (impression < click < cart < purchase); `split` is kept for logs that bring their own.
+    """
+    text = pl.col("query_text").str.replace_all(r"\s+", " ").str.strip_chars().str.to_lowercase()
+    return (
+        events.lazy()
+        .filter(pl.col("action").is_in(list(actions)))
+        .with_columns(pl.when(text != "").then(text).alias("query_text"))
+        .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
+        .group_by("query_text", "query_image", "product_id", maintain_order=True)
+        .agg(*_SUMMARY)
+        .collect()
+    )
+
+
+def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.DataFrame) -> pl.DataFrame:
+    """Products chosen one after the other in a session, as pairs of the first's title and picture with the second.
+
+    A comparison, not a recommendation: what is clicked in a row follows popularity and position more than likeness. The
+    columns are those of `behaviour_pairs`; `catalog` holds product_id, title, image. A session is a `session_id`, or a
+    shopper's day where the log has none. Pairs of a product with itself are left out.
+    """
+    visit = pl.coalesce("session_id", pl.format("{}/{}", "user_id", pl.col("timestamp").dt.date()))
+    second = pl.col("product_id").shift(-1).over("visit")
+    shown = catalog.lazy().select("product_id", query_text="title", query_image="image")
+    return (
+        events.lazy()
+        .filter(pl.col("action").is_in(list(actions)))
+        .with_columns(visit.alias("visit"))
+        .unique(["user_id", "visit", "product_id"], keep="first", maintain_order=True)
+        .sort("timestamp", maintain_order=True)
+        .select("user_id", "session_id", "action", "split", "product_id", second.alias("second"))
+        .filter(pl.col("second").is_not_null())
+        .join(shown, on="product_id", how="inner", maintain_order="left")
+        .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
+        .drop("product_id").rename({"second": "product_id"})
+        .group_by("query_text", "query_image", "product_id", maintain_order=True)
+        .agg(*_SUMMARY)
+        .collect()
+    )  # fmt: skip

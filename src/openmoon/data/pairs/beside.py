@@ -1,0 +1,49 @@
+"""What the log has beside a pair: products also chosen for its query, clicked and left, or shown and passed by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from openmoon.data.lists import Lists
+
+QUERY = ["asked_text", "query_image_key"]  # the text as it was in the log, also where a rule took it from the pair
+
+
+def also_chosen(pairs: pl.DataFrame) -> Lists:
+    """For each pair the rows (`item`) of the other products of pairs with its query, each once."""
+    chosen = pairs.select(*QUERY, other="item").unique(maintain_order=True)
+    return _lists(pairs, _answers(pairs, chosen).filter(pl.col("item") != pl.col("other")))
+
+
+def not_chosen(pairs: pl.DataFrame, met: pl.DataFrame, actions: Sequence[str], spus: np.ndarray) -> Lists:
+    """For each pair the rows of the products that its query met with nothing stronger than `actions`.
+
+    `met` holds asked_text, query_image_key, item and the strongest action between each query and product. Products of the SPU of
+    anything chosen for the query are left out. `spus` is of all products.
+    """
+    spu = pl.Series("spu", spus)
+    chosen = pairs.select(*QUERY, spu=spu[pairs["item"]]).unique()
+    candidates = met.filter(pl.col("action").is_in(list(actions))).select(*QUERY, other="item").unique(maintain_order=True)
+    candidates = candidates.with_columns(spu=spu[candidates["other"]])
+    candidates = candidates.join(chosen, on=[*QUERY, "spu"], how="anti", nulls_equal=True, maintain_order="left")
+    return _lists(pairs, _answers(pairs, candidates))
+
+
+def same_category(lists: Lists, items: np.ndarray, category: np.ndarray) -> Lists:
+    """Of the lists of pairs, whose products are `items` (P,), what is of the same category as the pair's product."""
+    values, owner = lists.of(np.arange(len(lists)))
+    kept = category[values] == category[items[owner]]
+    return Lists.group(owner[kept], values[kept], len(lists))
+
+
+def _answers(pairs: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
+    return pairs.select(*QUERY, "item").with_row_index("pair").join(
+        candidates, on=QUERY, nulls_equal=True, maintain_order="left_right"
+    )  # fmt: skip
+
+
+def _lists(pairs: pl.DataFrame, found: pl.DataFrame) -> Lists:
+    return Lists.group(found["pair"].to_numpy().astype(np.int64), found["other"].to_numpy().astype(np.int64), len(pairs))

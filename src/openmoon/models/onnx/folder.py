@@ -1,0 +1,48 @@
+"""An encoder as a folder of ONNX graphs: what a service in any language needs to make vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from openmoon.io import write_json
+from openmoon.models.encoder import ProductEncoder
+from openmoon.models.onnx.fusion import OnnxFusion, export_fusion
+from openmoon.models.onnx.quantize import is_convolutional, quantize_by_pictures, quantize_products
+from openmoon.models.onnx.trunks import OnnxImageTrunk, OnnxTextModel, export_image, export_text, with_trunks
+
+GRAPHS = ("image", "text", "fusion")
+FLOAT, INT8 = "", "-int8"
+
+
+def save_onnx(encoder: ProductEncoder, folder: Path, pictures: Callable[[], list[np.ndarray]] | None = None) -> None:
+    """Write image.onnx, text.onnx, fusion.onnx, the tokenizer and encoder.json; with `pictures` (batches of pixels that int8
+    takes its ranges from, (B, 3, S, S) float32 in 0–255) also `-int8` copies of the graphs."""
+    export_image(encoder.image, encoder.image_size, folder / "image.onnx")
+    export_text(encoder, folder / "text.onnx")
+    export_fusion(encoder, folder / "fusion.onnx")
+    encoder.text.tokenizer.save_pretrained(folder / "tokenizer")
+    if pictures is not None:
+        for name in GRAPHS:
+            if name == "image" and is_convolutional(folder / "image.onnx"):
+                quantize_by_pictures(folder / "image.onnx", folder / "image-int8.onnx", pictures())
+            else:
+                quantize_products(folder / f"{name}.onnx", folder / f"{name}-int8.onnx")
+    write_json(folder / "encoder.json", {
+        "encoder": encoder.fingerprint(), "image_size": encoder.image_size, "max_tokens": encoder.text.max_tokens,
+        "dims": encoder.dims, "pixels": "RGB, 0 to 255, square as openmoon.data.images.square makes it",
+        "missing": "a product without picture or text goes into the fusion with one token there, its mask false",
+    })  # fmt: skip
+
+
+def load_onnx(encoder: ProductEncoder, folder: Path, precision: str = FLOAT, threads: int | None = None) -> ProductEncoder:
+    """`encoder` computing with the graphs that `save_onnx` wrote of it; `precision` is `FLOAT` or `INT8`."""
+    threads = threads or torch.get_num_threads()
+    image = OnnxImageTrunk(folder / f"image{precision}.onnx", encoder.image.dim, threads)
+    text = OnnxTextModel(folder / f"text{precision}.onnx", encoder.text.model.config, threads)
+    fast = with_trunks(encoder, image, text)
+    fast.fusion = OnnxFusion(folder / f"fusion{precision}.onnx", encoder.image.dim, encoder.text.dim, threads)  # type: ignore
+    return fast

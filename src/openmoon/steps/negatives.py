@@ -1,0 +1,57 @@
+"""From the recipe to the hard negatives of stage 2."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from openmoon.config import PosttrainConfig
+from openmoon.data.pairs.beside import not_chosen, same_category
+from openmoon.steps.console import console
+from openmoon.steps.workspace import Workspace
+from openmoon.training.featurize import Featurizer
+from openmoon.training.mining import Mined, MinedNegatives, mine
+from openmoon.training.negatives import LEFT, ClassPool, FromLog, HardNegatives, LeftBehind, Source
+from openmoon.training.posttrain import PairTable
+
+
+def build_negatives(
+    config: PosttrainConfig, work: Workspace, pairs: pl.DataFrame, table: PairTable, featurize: Featurizer
+) -> tuple[HardNegatives, MinedNegatives | None]:
+    """The sources that `posttrain.negatives` names, for the training pairs (`table` is their training form), and the mined one,
+    which is renewed and kept in checkpoints."""
+    wanted = config.negatives
+    sources: dict[str, Source] = {}
+    mined: MinedNegatives | None = None
+    met = work.met_products() if wanted.left or wanted.pool else None
+    if wanted.left and met is not None:
+        left = not_chosen(pairs, met, ["click"], work.spus)
+        console.print(f"  negatives: {left.filled.sum():,} of {len(pairs):,} pairs have products that were clicked and left")
+        sources[LEFT] = FromLog(left, wanted.left)
+    if wanted.pool and met is not None:
+        passed = same_category(not_chosen(pairs, met, ["impression"], work.spus), table.item, work.categories)
+        console.print(f"  negatives: {passed.filled.sum():,} of {len(pairs):,} pairs have products of their category that were "
+                      "shown and not clicked")  # fmt: skip
+        sources["class pool"] = ClassPool(
+            passed, work.rows("train"), work.categories, table.item, wanted.pool.same, wanted.pool.count
+        )
+    if wanted.mined:
+        depth, margin = wanted.mined.depth, wanted.mined.margin
+        mined = MinedNegatives(len(pairs), depth, wanted.mined.count, wanted.mined.every,
+                               lambda: _mine(work, table, featurize, depth, margin))  # fmt: skip
+        sources["mined"] = mined
+    triplet = LeftBehind(**config.triplet.model_dump()) if config.triplet else None
+    return HardNegatives(sources, triplet), mined
+
+
+def _mine(work: Workspace, table: PairTable, featurize: Featurizer, depth: int, margin: float) -> Mined:
+    featurize.encoder.eval()
+    _, first, query = np.unique(table.query, return_index=True, return_inverse=True)
+    products = work.rows("train")
+    found = mine(
+        featurize.vectors(table.queries, "text+image", first), query,
+        featurize.vectors(work.parts, "rich+image", products), products,
+        table.item, work.spus, work.categories, table.others, depth, margin,
+    )  # fmt: skip
+    console.print("  " + ", ".join(f"{name}: {value:,.0f}" for name, value in found.figures.items()))
+    return found

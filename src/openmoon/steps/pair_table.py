@@ -1,0 +1,43 @@
+"""Pairs as training takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from openmoon.config import Action, PosttrainConfig
+from openmoon.data.pairs.beside import also_chosen
+from openmoon.data.views import Column, Parts
+from openmoon.training.posttrain import Mix, PairTable
+
+
+def pair_table(
+    pairs: pl.DataFrame, weights: Mapping[Action, float] | None = None, sessions: bool = False
+) -> PairTable:
+    """The training form of pairs (`steps/pairs.py`); `weights` by action, 1 where it names none, are scaled to mean 1. With
+    `sessions` pairs of one visit share an identity."""
+    name = pl.concat_str(pl.col("query_text").fill_null(""), pl.col("query_image_key").fill_null(""), separator="\0")
+    queries = Parts({"text": _column(pairs, "query_text")}, _column(pairs, "query_image_key"))
+    alone = np.arange(len(pairs))
+    visits = _codes(pairs["session"].fill_null(pl.Series(alone).cast(pl.String))) if sessions else alone
+    weight = None
+    if weights:
+        drawn = pairs["action"].replace_strict(weights, default=1.0, return_dtype=pl.Float64)
+        weight = (drawn / drawn.mean()).to_numpy()
+    item = pairs["item"].to_numpy().astype(np.int64)
+    return PairTable(queries, item, _codes(pairs.select(name).to_series()), visits, also_chosen(pairs), weight)
+
+
+def build_mix(config: PosttrainConfig) -> Mix:
+    """The shares of views that the recipe asks for."""
+    return Mix([m.query for m in config.mix], [m.item for m in config.mix], [m.share for m in config.mix])
+
+
+def _codes(names: pl.Series) -> np.ndarray:
+    return names.rank("dense").to_numpy().astype(np.int64)
+
+
+def _column(frame: pl.DataFrame, name: str) -> Column:
+    return frame[name].to_numpy().astype(object)

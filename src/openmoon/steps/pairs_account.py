@@ -1,0 +1,150 @@
+"""`openmoon data pairs`: what every rule did to the pairs, what the mix can show of them, how an encoder scores them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from openmoon.config import Recipe
+from openmoon.data.pairs.ledger import Ledger
+from openmoon.errors import UserError
+from openmoon.evaluation.encode import Encode
+from openmoon.models.encoder import ProductEncoder
+from openmoon.steps.console import console
+from openmoon.steps.pair_table import build_mix, pair_table
+from openmoon.steps.pairs import item_vectors, posttrain_section, query_vectors, training_pairs
+from openmoon.steps.systems import CachedEncode
+from openmoon.steps.trained import starting_encoder, starts_untrained
+from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
+
+RANDOM_NEGATIVES = 5  # per pair, and as many of its category
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class PairsAccount:
+    """The ledger of the rules, how many pairs can show each row of the mix (query, item, wanted, pairs, drawn), score quantiles
+    of positives and negatives by kind of query (query, scores of, pairs, one column a quantile), and titles by product_id."""
+
+    pairs: int
+    ledger: Ledger
+    mix: pl.DataFrame
+    scores: pl.DataFrame | None
+    titles: dict[str, str]
+
+    def __rich__(self) -> Group:
+        """Tables for the terminal."""
+        parts: list[RenderableType] = [self._rules(), *self._examples(), self._views()]
+        return Group(*parts, *([self._quantiles()] if self.scores is not None else []))
+
+    def _rules(self) -> Table:
+        table = _table(f"{self.pairs:,} training pairs", "rule")
+        for heading in ("came", "dropped", "lost their text", "repeated", "went on"):
+            table.add_column(heading, justify="right")
+        for e in self.ledger.entries:
+            table.add_row(e.rule, *(f"{n:,}" for n in (e.came, e.dropped, e.shortened, e.repeated, e.kept)))
+        if not self.ledger.entries:
+            table.add_row("none (posttrain.pairs)", *[""] * 5)
+        return table
+
+    def _examples(self) -> list[Text]:
+        lines = []
+        for entry in self.ledger.entries:
+            for row in entry.examples.iter_rows(named=True):
+                asked = [repr(row["query_text"])] * bool(row["query_text"]) + ["a photo"] * bool(row["query_image_key"])
+                item = f"{row['product_id']} ({self.titles.get(row['product_id']) or 'no title'})"
+                lines.append(Text(f"  {entry.rule} dropped {' + '.join(asked)} → {item}", style="dim"))
+        return lines
+
+    def _views(self) -> Table:
+        table = _table("Views", "query → item")
+        for heading in ("share wanted", "pairs that can", "share drawn"):
+            table.add_column(heading, justify="right")
+        for row in self.mix.iter_rows(named=True):
+            table.add_row(f"{row['query']} → {row['item']}", f"{row['wanted']:.1%}", f"{row['pairs']:,}", f"{row['drawn']:.1%}")
+        return table
+
+    def _quantiles(self) -> Table:
+        assert self.scores is not None
+        table = _table("Cosine of query and product", *self.scores.columns[:2])
+        for heading in self.scores.columns[2:]:
+            table.add_column(heading, justify="right")
+        for query, of, pairs, *values in self.scores.iter_rows():
+            table.add_row(escape(query), of, f"{pairs:,}", *(f"{v:.3f}" for v in values))
+        return table
+
+
+def account(recipe: Recipe, encoder_folder: Path | None = None) -> PairsAccount:
+    """Make the pairs of a recipe and look at them. They are scored by the encoder given, or the one that stage 2 starts from;
+    not at all where that is untrained."""
+    work = open_workspace(recipe)
+    encoder = _scoring_encoder(work, encoder_folder)
+    pairs, ledger = training_pairs(work, encoder)
+    scores = None
+    if encoder is not None:
+        scores = _score_quantiles(work, CachedEncode(encoder, work.images, cache_folder(recipe)), pairs)
+    titles = dict(work.items.select("product_id", "title").iter_rows())
+    return PairsAccount(len(pairs), ledger, _mix_counts(work, pairs), scores, titles)
+
+
+def _scoring_encoder(work: Workspace, folder: Path | None) -> ProductEncoder | None:
+    if folder is not None:
+        return ProductEncoder.from_pretrained(folder)
+    if starts_untrained(work.recipe):
+        return None
+    try:
+        return starting_encoder(work.recipe, work.data_hash)
+    except UserError as missing:
+        console.print(f"  [yellow]no scores[/]: {missing}", highlight=False)
+        return None
+
+
+def _table(title: str, *left: str) -> Table:
+    return Table(*left, title=title, title_justify="left", title_style="bold", header_style="dim")
+
+
+def _mix_counts(work: Workspace, pairs: pl.DataFrame) -> pl.DataFrame:
+    config = posttrain_section(work.recipe)
+    chances = build_mix(config).probabilities(pair_table(pairs), work.parts)
+    drawn = chances.sum(0) / max(chances.sum(), 1)
+    return pl.DataFrame({
+        "query": [m.query for m in config.mix], "item": [m.item for m in config.mix],
+        "wanted": [m.share / sum(m.share for m in config.mix) for m in config.mix],
+        "pairs": (chances > 0).sum(0), "drawn": drawn,
+    })  # fmt: skip
+
+
+def _score_quantiles(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Positives beside random products of the training split, and random ones of the same category."""
+    queries, query = query_vectors(work, encode, pairs)
+    train = work.rows("train")
+    place = np.full(len(work.items), -1)
+    place[train] = np.arange(len(train))
+    items, own = item_vectors(work, encode, train), place[pairs["item"].to_numpy()]
+    rng = np.random.default_rng(0)
+    category = work.items["category"].fill_null("").rank("dense").to_numpy()[train]
+    order = np.argsort(category, kind="stable")
+    first, last = (np.searchsorted(category[order], category[own], side) for side in ("left", "right"))
+    drawn = {"positives": own[:, None], "negatives": rng.integers(0, len(train), (len(own), RANDOM_NEGATIVES))}
+    inside = rng.random((len(own), RANDOM_NEGATIVES)) * (last - first)[:, None]
+    drawn["negatives of the category"] = order[first[:, None] + inside.astype(np.int64)]
+    spu = work.spus[train]
+    kinds = np.array(["text", "photo", "text + photo"])[
+        np.where(pairs["query_image_key"].is_null(), 0, np.where(pairs["query_text"].is_null(), 1, 2))
+    ]
+    table = []
+    for name, rows in drawn.items():
+        scores = np.einsum("pd,pnd->pn", queries[query], items[rows])
+        scores[(name != "positives") & (spu[rows] == spu[own][:, None])] = np.nan
+        for kind in np.unique(kinds):
+            values = np.nanquantile(scores[kinds == kind], QUANTILES)
+            table.append({"query": str(kind), "scores of": name, "pairs": int((kinds == kind).sum()),
+                          **{f"{q:.0%}": float(v) for q, v in zip(QUANTILES, values, strict=True)}})  # fmt: skip
+    return pl.DataFrame(table).sort("query", maintain_order=True)

@@ -1,0 +1,127 @@
+"""Hard negatives: products that a step shows beside those of its pairs, because telling them apart is what is hard.
+
+They come from the log (clicked and left; shown and passed by: the class-aware pool of "Visual Encoding and Debiasing for CTR
+Prediction", step 2) or from the encoder itself (`mining.py`). They are encoded afresh in the step, where the papers keep a
+queue of older vectors [reconstructed].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openmoon.data.lists import Lists
+from openmoon.losses import triplet
+
+LEFT = "clicked and left"
+NOBODY = -1  # a code that no pair has
+
+
+class Source(Protocol):
+    """Where hard negatives come from."""
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(B, n) product rows for the pairs in `rows` (B,); -1 where there is none."""
+
+
+@dataclass(frozen=True)
+class FromLog:
+    """`count` of the products that the log has beside each pair."""
+
+    beside: Lists
+    count: int
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.beside.draw(rows, self.count, rng)
+
+
+@dataclass(frozen=True)
+class ClassPool:
+    """`count` products for each pair: with probability `same` one of the item's own category that was shown for the query and
+    not clicked (`passed`), else any of `products` (N,) of another category. `category` (all products,) and `item` (P,)."""
+
+    passed: Lists
+    products: np.ndarray
+    category: np.ndarray
+    item: np.ndarray
+    same: float
+    count: int
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        inside = self.passed.draw(rows, self.count, rng)
+        outside = self.products[rng.integers(0, len(self.products), inside.shape)]
+        own = self.category[self.item[rows]][:, None]
+        outside = np.where(self.category[outside] == own, -1, outside)
+        return np.where(rng.random(inside.shape) < self.same, inside, outside)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Hard negatives of a batch: for each the pair that it stands beside (a place in the batch), its product row, and whether
+    it was clicked and left; all (E,)."""
+
+    owner: np.ndarray
+    product: np.ndarray
+    left: np.ndarray
+
+    def take(self, some: np.ndarray) -> Beside:
+        """Those where `some` (E,) is true."""
+        return Beside(self.owner[some], self.product[some], self.left[some])
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Hard negatives as the contrast meets them: vectors (E, D), identities (K, E) and product rows (E,)."""
+
+    vectors: Tensor
+    codes: Tensor
+    products: Tensor
+
+    @classmethod
+    def of(cls, vectors: Tensor, codes: Tensor, beside: Beside) -> Extra:
+        """On the device of the vectors."""
+        return cls(vectors, codes.to(vectors.device), torch.from_numpy(beside.product).to(vectors.device))
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """The triplet loss of what was chosen against what was clicked and left for the same query, times `weight`."""
+
+    margin: float
+    weight: float
+
+    def __call__(self, queries: Tensor, among: np.ndarray, answers: Tensor, beside: Beside, extra: Extra) -> Tensor:
+        """The mean over the triplets of the queries of the pairs in `among` (Q,), ascending; `answers` (B, D) are the items of
+        all pairs. 0 where no query has a triplet."""
+        place = np.minimum(np.searchsorted(among, beside.owner), len(among) - 1)
+        which = np.flatnonzero(beside.left & (among[place] == beside.owner))
+        query, own, left = (torch.from_numpy(rows).to(queries.device) for rows in (place[which], beside.owner[which], which))
+        found = triplet(queries[query], answers[own], extra.vectors[left], self.margin)
+        return self.weight * found.sum() / max(len(which), 1)
+
+
+@dataclass(frozen=True)
+class HardNegatives:
+    """All sources by name, and the triplet loss on what was clicked and left."""
+
+    sources: Mapping[str, Source]
+    triplet: LeftBehind | None = None
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> Beside:
+        """What stands beside the pairs in `rows`."""
+        owner, product, left = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, bool)]
+        for name, source in self.sources.items():
+            drawn = source.draw(rows, rng)
+            row, column = np.nonzero(drawn >= 0)
+            owner.append(row)
+            product.append(drawn[row, column])
+            left.append(np.full(len(row), name == LEFT))
+        return Beside(np.concatenate(owner), np.concatenate(product), np.concatenate(left))
+
+
+NONE = HardNegatives({})

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from openmoon.data.pairs.behaviour import behaviour_pairs, co_click_pairs
+
+START = datetime(2025, 1, 1, 12)
+
+
+def events(rows: list[tuple[str, str, str | None, str | None]], users: str = "", sessions: bool = True) -> pl.DataFrame:
+    """(action, product, text, photo), a minute apart; the n-th letter of `users` acts in the n-th row, in one visit each."""
+    schema = {"action": pl.String, "product_id": pl.String, "query_text": pl.String, "query_image": pl.String}
+    who = list(users or "u" * len(rows))
+    return pl.DataFrame(rows, schema, orient="row").with_columns(
+        pl.lit(None, pl.String).alias("split"), pl.Series("user_id", who),
+        pl.Series("session_id", [f"visit {u}" if sessions else None for u in who], pl.String),
+        pl.Series("timestamp", [START + timedelta(minutes=n) for n in range(len(rows))]),
+    )  # fmt: skip
+
+
+def test_chosen_actions_with_a_query_become_distinct_pairs() -> None:
+    found = behaviour_pairs(events([
+        ("click", "a", " Red  Boots ", None), ("purchase", "a", "red boots", None), ("impression", "b", "red boots", None),
+        ("click", "b", None, "photo.jpg"), ("click", "c", None, None), ("click", "d", "  ", None),
+        ("cart", "a", "red boots", None),
+    ], "uvuvuvu"), ["click", "purchase"])  # fmt: skip
+    assert found.select("query_text", "query_image", "product_id", "count", "action").rows() == [
+        ("red boots", None, "a", 2, "purchase"),
+        (None, "photo.jpg", "b", 1, "click"),
+    ]
+    assert found["users"].to_list() == [["u", "v"], ["v"]]
+    assert found["session"].to_list() == ["visit u", "visit v"]
+
+
+def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:
+    catalog = pl.DataFrame({"product_id": ["a", "b", "c"], "title": ["A", "B", None], "image": ["a.jpg", None, None]})
+    rows = [("click", p, "whatever", None) for p in "aabac"]
+    log = events(rows, "uuuvu")
+    found = co_click_pairs(log, ["click"], catalog)
+    # u clicks a (twice, once counted), b, c; v only a; c has nothing to show as a query
+    assert found.select("query_text", "query_image", "product_id").rows() == [("A", "a.jpg", "b"), ("B", None, "c")]
+    by_day = co_click_pairs(events(rows, "uuuvu", sessions=False), ["click"], catalog)
+    assert by_day.select("query_text", "product_id").rows() == found.select("query_text", "product_id").rows()

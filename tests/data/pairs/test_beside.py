@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import polars as pl
+from hypothesis import given
+
+from openmoon.data.lists import Lists
+from openmoon.data.pairs.beside import also_chosen, not_chosen, same_category
+
+SPUS = np.arange(12) // 2
+QUERIES = [("a", None), ("b", None), (None, "k"), ("a", "k")]
+SCHEMA = {"asked_text": pl.String, "query_image_key": pl.String, "item": pl.Int64, "action": pl.String}
+
+
+def frame(rows: list[tuple[int, int, str]]) -> pl.DataFrame:
+    return pl.DataFrame([(*QUERIES[q], i, a) for q, i, a in rows], SCHEMA, orient="row").unique(
+        ["asked_text", "query_image_key", "item"], maintain_order=True
+    )  # fmt: skip
+
+
+rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11), st.sampled_from(["impression", "click", "cart"])), max_size=25)
+
+
+def as_sets(lists: Lists) -> list[set[int]]:
+    return [set(lists.of(np.array([p]))[0].tolist()) for p in range(len(lists))]
+
+
+@given(rows, rows)
+def test_lists_agree_with_loops(chosen: list[tuple[int, int, str]], shown: list[tuple[int, int, str]]) -> None:
+    pairs, met = frame(chosen), frame(shown)
+
+    def same(p: dict, o: dict) -> bool:  # type: ignore[type-arg]
+        return all(p[k] == o[k] for k in ("asked_text", "query_image_key"))
+
+    table, log = pairs.to_dicts(), met.to_dicts()
+    others = [{o["item"] for o in table if same(p, o)} - {p["item"]} for p in table]
+    assert as_sets(also_chosen(pairs)) == others
+    passed = [
+        {o["item"] for o in log if same(p, o) and o["action"] == "click"
+         and SPUS[o["item"]] not in {SPUS[c["item"]] for c in table if same(p, c)}}
+        for p in table
+    ]  # fmt: skip
+    found = not_chosen(pairs, met, ["click"], SPUS)
+    assert as_sets(found) == passed
+    category = np.arange(12) // 4
+    near = same_category(found, pairs["item"].to_numpy(), category)
+    assert as_sets(near) == [
+        {i for i in s if category[i] == category[p["item"]]} for s, p in zip(passed, table, strict=True)
+    ]
+
+
+def test_draws_come_from_the_own_list() -> None:
+    lists = Lists.group(np.array([2, 0, 2]), np.array([7, 5, 9]), 3)
+    drawn = lists.draw(np.array([0, 1, 2, 2]), 50, np.random.default_rng(0))
+    assert [set(r.tolist()) for r in drawn] == [{5}, {-1}, {7, 9}, {7, 9}]
+    assert lists.filled.tolist() == [True, False, True]
+    assert (Lists.group(np.empty(0, int), np.empty(0, int), 2).draw(np.array([0, 1]), 2, np.random.default_rng(0)) == -1).all()

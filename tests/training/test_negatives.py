@@ -1,0 +1,103 @@
+"""Hard negatives: where they come from, how the contrast meets them, and the triplets of what was clicked and left."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from openmoon.data.lists import Lists
+from openmoon.losses import info_nce, matryoshka, same_identity
+from openmoon.training.contrast import Batch, Contrast
+from openmoon.training.negatives import LEFT, NOBODY, Beside, ClassPool, Extra, FromLog, HardNegatives, LeftBehind
+from openmoon.training.queue import ItemQueue
+
+B, E, DIM = 6, 5, 8
+
+
+def unit(rows: int, seed: int) -> Tensor:
+    found = torch.randn(rows, DIM, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return F.normalize(found, dim=1)
+
+
+def tau() -> Tensor:
+    return torch.tensor(0.1, dtype=torch.float64)
+
+
+def test_sources_stand_beside_the_pairs_that_they_belong_to() -> None:
+    lists = Lists.group(np.array([0, 2, 2]), np.array([7, 8, 9]), 4)
+    hard = HardNegatives({LEFT: FromLog(lists, 2), "other": FromLog(lists, 1)})
+    beside = hard.draw(np.array([3, 2, 0]), np.random.default_rng(0))
+    assert beside.owner.tolist() == [1, 1, 2, 2, 1, 2]
+    assert beside.left.tolist() == [True] * 4 + [False] * 2
+    assert set(beside.product[beside.owner == 2]) == {7}
+    assert set(beside.product[beside.owner == 1]) <= {8, 9}
+
+
+def test_the_class_pool_draws_from_the_own_category_by_its_share() -> None:
+    category, item = np.arange(30) // 10, np.array([0, 12])
+    pool = ClassPool(Lists.group(np.array([0, 0]), np.array([3, 4]), 2), np.arange(30), category, item, 0.25, 2000)
+    drawn = pool.draw(np.array([0, 1]), np.random.default_rng(0))
+    own = np.isin(drawn[0], [3, 4])
+    assert abs(own.mean() - 0.25) < 0.05
+    elsewhere = drawn[0][~own & (drawn[0] >= 0)]
+    assert set(category[elsewhere]) == {1, 2}
+    assert set(category[drawn[1][drawn[1] >= 0]]) == {0, 2}  # nothing was passed by for pair 1
+
+
+def test_the_contrast_meets_hard_negatives_and_the_queue_as_one_row_of_candidates() -> None:
+    queries, answers, hard = unit(B, 1).requires_grad_(True), unit(B, 2).requires_grad_(True), unit(E, 3).requires_grad_(True)
+    codes = torch.stack([torch.arange(B), torch.arange(B) % 4])
+    hard_codes = torch.stack([torch.tensor([0, 9, 9, 3, 9]), torch.full((E,), NOBODY)])
+    queue = ItemQueue(4, DIM, 2).double()
+    queue.push(unit(4, 4), torch.full((2, 4), 77), torch.zeros(4, dtype=torch.int64))
+    log_q = torch.linspace(-3, -1, 12, dtype=torch.float64)
+    contrast = Contrast(tau, (4, DIM), queue=queue, log_q=log_q)
+    products = torch.arange(B)
+    found = contrast(queries, answers, Batch(codes, products), extra=Extra(hard, hard_codes, torch.arange(E) + 6)).losses
+    everything = torch.cat([answers, hard, queue.vectors])
+    ignore = same_identity(codes, torch.cat([codes, hard_codes, queue.codes], 1))
+    assert ignore[0, B]
+    assert ignore[3, B + 3]
+    assert ignore[:, B:].sum() == 2
+    own = log_q[products]
+    frequency = torch.cat([own, own.mean().expand(E), log_q[queue.products]])
+    expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore=ignore, log_q=frequency), [queries, everything], [4, DIM])
+    torch.testing.assert_close(found, expected)
+    for mine, theirs in zip(
+        torch.autograd.grad(found.sum(), [queries, answers, hard]),
+        torch.autograd.grad(expected.sum(), [queries, answers, hard]), strict=True,
+    ):  # fmt: skip
+        torch.testing.assert_close(mine, theirs)
+        assert mine.abs().max() > 0
+
+
+def test_what_a_query_wants_may_differ_from_what_its_item_is() -> None:
+    queries, answers = unit(3, 1), unit(3, 2)
+    codes = torch.tensor([[0, 1, 2]])
+    wanted = torch.tensor([[0, 2, -1]])  # query 1 is a view of what item 2 is
+    found = Contrast(tau, (DIM,))(queries, answers, Batch(codes, torch.arange(3), wanted)).losses
+    ignore = torch.zeros(3, 3, dtype=torch.bool)
+    ignore[1, 2] = True
+    torch.testing.assert_close(found, info_nce(queries, answers, 0.1, ignore=ignore))
+
+
+def test_triplets_agree_with_a_loop() -> None:
+    queries, answers, hard = unit(3, 1).requires_grad_(True), unit(B, 2), unit(E, 3)
+    among = np.array([1, 3, 5])
+    beside = Beside(np.array([0, 1, 1, 5, 3]), np.arange(E), np.array([True, True, True, True, False]))
+    extra = Extra(hard, torch.zeros(1, E), torch.arange(E))
+    found = LeftBehind(0.5, 2.0)(queries, among, answers, beside, extra)
+    terms = []
+    for e in range(E):
+        if beside.left[e] and beside.owner[e] in among:
+            query = queries[among.tolist().index(beside.owner[e])]
+            terms.append((0.5 - query @ answers[beside.owner[e]] + query @ hard[e]).clamp(min=0))
+    assert len(terms) == 3
+    expected = 2.0 * torch.stack(terms).mean()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found, queries)[0], torch.autograd.grad(expected, queries)[0])
+    nothing = LeftBehind(0.5, 2.0)(queries, np.array([2]), answers, beside, extra)
+    assert nothing == 0
+    assert nothing.requires_grad
