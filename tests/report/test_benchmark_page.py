@@ -62,6 +62,7 @@ def test_the_best_of_a_row_is_marked_and_what_is_undefined_is_a_dash(result):
     assert row.best == {3}
     assert [row.best for row in classification.groups[0]] == [{2}] * 4
     assert len(attributes.groups) == 2
+    assert Row([], ["0.010", "—"], [0.01, None]).best == set()  # a baseline that is alone beats nobody
 
 
 def test_every_form_has_every_figure(result):

@@ -27,9 +27,9 @@ class Row:
 
     @property
     def best(self) -> set[int]:
-        """Columns of `values` that no other one beats, as printed."""
+        """Columns of `values` that no other one beats, as printed; none where there is nothing to beat."""
         found = [value for value in self.values if value != UNDEFINED]
-        return {place for place, value in enumerate(self.values) if found and value == max(found)}
+        return {place for place, value in enumerate(self.values) if len(found) > 1 and value == max(found)}
 
 
 @dataclass(frozen=True)
