@@ -4,7 +4,7 @@
 
 - subject: the map's positive mass on the product (studio pictures have a plain background) over the product's share of the area
 - above background: how often a cell of the product scores higher than one of the background (0.5 is chance)
-- with occlusion: Spearman rank correlation over cells with a plain yardstick: hard grey patches of other size than the shipped ones
+- with occlusion: Spearman rank correlation over cells with a plain yardstick: hard grey patches of another size
 - right of four: four products of different categories in one picture of twice the side; is the quarter that the target
   belongs to the one with the most of the map? (0.25 is chance)
 
@@ -211,7 +211,7 @@ def compare(methods: dict[str, tuple[Method, ProductEncoder, int]], encoder: Pro
                 (*on_subject(m, subject), np.corrcoef(ranks(m), ranks(r))[0, 1], quarters(q).argmax() == place)
                 for m, r, q in zip(maps, reference, on_mosaic, strict=True)
             ])  # fmt: skip
-        shipped, again = list(found.values())[0], found["occlusion, weights drawn again"]
+        shipped, again = next(iter(found.values())), found["occlusion, weights drawn again"]
         agreement.append([np.corrcoef(ranks(a), ranks(b))[0, 1] for a, b in zip(shipped, again, strict=True)])
     means = {name: dict(zip(TARGETS, np.mean(rows, 0).tolist(), strict=True)) for name, rows in scores.items()}
     return {"scores": means, "milliseconds": {name: 1000 * s / len(pictures) for name, s in seconds.items()},
@@ -243,7 +243,8 @@ def print_tables(result: dict[str, object]) -> None:
     scores: dict[str, dict[str, list[float]]] = result["scores"]  # type: ignore[assignment]
     milliseconds: dict[str, float] = result["milliseconds"]  # type: ignore[assignment]
     for target in TARGETS:
-        print(f"\n| target: {target} | subject | above background | with occlusion | right of four | ms |\n|---|---:|---:|---:|---:|---:|")
+        print(f"\n| target: {target} | subject | above background | with occlusion | right of four | ms |")
+        print("|---|---:|---:|---:|---:|---:|")
         for name, means in scores.items():
             lift, above, rho, right = means[target]
             print(f"| {name} | {lift:.2f} x | {above:.2f} | {rho:.2f} | {right:.2f} | {milliseconds[name]:,.0f} |")
