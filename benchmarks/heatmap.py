@@ -19,7 +19,8 @@ from openmoon.runtime import tune_process
 tune_process()
 
 import argparse
-import time
+import sys
+import tempfile
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -34,10 +35,14 @@ from openmoon.data.images import load_image
 from openmoon.evaluation.heatmap import GRID, occlude
 from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder, build_encoder
+from openmoon.models.onnx_trunks import accelerate
 from openmoon.models.tokens import Tokens
 from openmoon.runtime import machine, versions
 
 TARGETS = ("title", "photo")
+SHIPPED, DRAWN_AGAIN = "occlusion (`openmoon heatmap`)", "occlusion, weights drawn again"
+Encoders = dict[int, ProductEncoder]
+"""An encoder made to see pictures of one size and of twice that."""
 Method = Callable[[ProductEncoder, np.ndarray, np.ndarray, str], np.ndarray]
 """(encoder, picture (S, S, 3), targets (T, dim), title) → maps (T, g, g)."""
 
@@ -152,20 +157,24 @@ def main() -> None:
     encoder = ProductEncoder.from_pretrained(args.encoder)
     torch.manual_seed(0)
     drawn_again = build_encoder(encoder.config, args.encoder)  # the architecture alone
-    methods: dict[str, tuple[Method, ProductEncoder, int]] = {
-        "occlusion (`openmoon heatmap`)": (occlusion, encoder, 1),
-        "tokens left out": (tokens_left_out, encoder, 1),
-        "tokens left out, picture twice as large": (tokens_left_out, encoder, 2),
-        "gradient x input": (gradient_x_input, encoder, 1),
-        "gradient x input, picture twice as large": (gradient_x_input, encoder, 2),
-        "attention rollout": (rollout, encoder, 1),
-        "attention rollout, picture twice as large": (rollout, encoder, 2),
-        "occlusion, weights drawn again": (occlusion, drawn_again, 1),
-        "random map": (at_random, encoder, 1),
-    }
     products = sample(args.shop, args.products)
-    result = compare(methods, encoder, products, args.shop)
-    result["word_on_its_product"] = words_find_products(encoder, products, args.shop)
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = (encoder.image_size, 2 * encoder.image_size)
+        fast, other = ({size: accelerate(at_size(one, size), Path(folder)) for size in sizes} for one in (encoder, drawn_again))
+        slow = {size: at_size(encoder, size) for size in sizes}
+        methods: dict[str, tuple[Method, Encoders, int]] = {
+            SHIPPED: (occlusion, fast, 0),
+            "tokens left out": (tokens_left_out, slow, 0),
+            "tokens left out, picture twice as large": (tokens_left_out, slow, 1),
+            "gradient x input": (gradient_x_input, slow, 0),
+            "gradient x input, picture twice as large": (gradient_x_input, slow, 1),
+            "attention rollout": (rollout, slow, 0),
+            "attention rollout, picture twice as large": (rollout, slow, 1),
+            DRAWN_AGAIN: (occlusion, other, 0),
+            "random map": (at_random, slow, 0),
+        }
+        result = compare(methods, fast, products, args.shop)
+        result["word_on_its_product"] = words_find_products(fast, products, args.shop)
     print_tables(result)
     write_json(args.out, {**result, "products": products.height, "versions": versions(), "machine": machine()})
 
@@ -178,17 +187,18 @@ def sample(shop: Path, count: int) -> pl.DataFrame:
     return catalog.join(photos, on="product_id").join(types, on="product_id").sample(count, seed=0)
 
 
-def compare(methods: dict[str, tuple[Method, ProductEncoder, int]], encoder: ProductEncoder, products: pl.DataFrame,
-            shop: Path) -> dict[str, object]:  # fmt: skip
+def compare(
+    methods: dict[str, tuple[Method, Encoders, int]], shown_by: Encoders, products: pl.DataFrame, shop: Path
+) -> dict[str, object]:
     """Means over products: scores[method][target] = (subject, above background, with occlusion, right of four)."""
-    size, random = encoder.image_size, np.random.default_rng(0)
+    (size, larger), random = shown_by, np.random.default_rng(0)
     titles, types = products["title"].to_list(), products["type"].to_list()
     pictures = [load_image(shop / name, size) for name in products["image"]]
     photos = [shop / name for name in products["query_image"]]
-    targets = {id(one): np.stack([one.encode(titles), one.encode(photos)], 1)
-               for one in {id(e): e for _, e, _ in methods.values()}.values()}  # fmt: skip
+    trained = np.stack([shown_by[size].encode(titles), shown_by[size].encode(photos)], 1)
+    other = methods[DRAWN_AGAIN][1][size]
+    random_targets = np.stack([other.encode(titles), other.encode(photos)], 1)
     scores: dict[str, list[list[tuple[float, ...]]]] = {name: [] for name in methods}
-    seconds = dict.fromkeys(methods, 0.0)
     agreement = []
     for row, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
@@ -198,24 +208,24 @@ def compare(methods: dict[str, tuple[Method, ProductEncoder, int]], encoder: Pro
         place = int(random.integers(4))
         four = [pictures[n] for n in [*others[:place], row, *others[place:]]]
         mosaic = np.concatenate([np.concatenate(four[:2], 1), np.concatenate(four[2:], 1)])
-        reference = cells(yardstick(encoder, picture, targets[id(encoder)][row], title))
-        found = {}
-        for name, (method, one, scale) in methods.items():
-            wanted = targets[id(one)][row]
-            larger = picture.repeat(scale, 0).repeat(scale, 1)
-            started = time.perf_counter()
-            maps = found[name] = cells(method(at_size(one, scale * size), larger, wanted, title))
-            seconds[name] += time.perf_counter() - started
-            on_mosaic = cells(method(at_size(one, 2 * size), mosaic, wanted, title))
+        reference = cells(yardstick(shown_by[size], picture, trained[row], title))
+        found, on_mosaic = {}, {}
+        for name, (method, encoders, scale) in methods.items():
+            wanted = (random_targets if name == DRAWN_AGAIN else trained)[row]
+            seen = picture.repeat(scale + 1, 0).repeat(scale + 1, 1)
+            found[name] = cells(method(encoders[len(seen)], seen, wanted, title))
+            if (method, id(encoders)) not in on_mosaic:
+                on_mosaic[method, id(encoders)] = cells(method(encoders[larger], mosaic, wanted, title))
             scores[name].append([
                 (*on_subject(m, subject), np.corrcoef(ranks(m), ranks(r))[0, 1], quarters(q).argmax() == place)
-                for m, r, q in zip(maps, reference, on_mosaic, strict=True)
+                for m, r, q in zip(found[name], reference, on_mosaic[method, id(encoders)], strict=True)
             ])  # fmt: skip
-        shipped, again = next(iter(found.values())), found["occlusion, weights drawn again"]
-        agreement.append([np.corrcoef(ranks(a), ranks(b))[0, 1] for a, b in zip(shipped, again, strict=True)])
+        pairs = zip(found[SHIPPED], found[DRAWN_AGAIN], strict=True)
+        agreement.append([np.corrcoef(ranks(a), ranks(b))[0, 1] for a, b in pairs])
+        print(f"{row + 1} of {len(pictures)}", end="\r", file=sys.stderr, flush=True)
     means = {name: dict(zip(TARGETS, np.mean(rows, 0).tolist(), strict=True)) for name, rows in scores.items()}
-    return {"scores": means, "milliseconds": {name: 1000 * s / len(pictures) for name, s in seconds.items()},
-            "agreement_with_weights_drawn_again": dict(zip(TARGETS, np.mean(agreement, 0).tolist(), strict=True))}  # fmt: skip
+    same = dict(zip(TARGETS, np.mean(agreement, 0).tolist(), strict=True))
+    return {"scores": means, "agreement_with_weights_drawn_again": same}
 
 
 def at_size(encoder: ProductEncoder, size: int) -> ProductEncoder:
@@ -224,16 +234,19 @@ def at_size(encoder: ProductEncoder, size: int) -> ProductEncoder:
     return ProductEncoder(encoder.image, encoder.text, encoder.fusion, encoder.config.model_copy(update={"image": image})).eval()
 
 
-def words_find_products(encoder: ProductEncoder, products: pl.DataFrame, shop: Path) -> float:
-    """Two products side by side: how often most of the map of each one's word (its type) is on its half; 0.5 is chance."""
-    size, types, random = encoder.image_size, products["type"].to_list(), np.random.default_rng(1)
+def words_find_products(encoders: Encoders, products: pl.DataFrame, shop: Path) -> float:
+    """Two products side by side: how often most of the map of each one's word (its type) is on its half; 0.5 is chance.
+
+    As many pairs as half the products.
+    """
+    (size, larger), types, random = encoders, products["type"].to_list(), np.random.default_rng(1)
     right = []
-    for row, image in enumerate(products["image"]):
+    for row, image in enumerate(products["image"].head(products.height // 2)):
         other = int(random.choice([n for n, kind in enumerate(types) if kind != types[row]]))
-        pair = np.full((2 * size, 2 * size, 3), 250, np.uint8)
+        pair = np.full((larger, larger, 3), 250, np.uint8)
         band = slice(size // 2, size // 2 + size)
         pair[band, :size], pair[band, size:] = load_image(shop / image, size), load_image(shop / products["image"][other], size)
-        maps = occlude(at_size(encoder, 2 * size), pair).maps(encoder.encode([types[row], types[other]]))
+        maps = occlude(encoders[larger], pair).maps(encoders[size].encode([types[row], types[other]]))
         left = maps[:, :, : GRID // 2].sum((1, 2)) > maps[:, :, GRID // 2 :].sum((1, 2))
         right += [left[0], not left[1]]
     return float(np.mean(right))
@@ -241,13 +254,11 @@ def words_find_products(encoder: ProductEncoder, products: pl.DataFrame, shop: P
 
 def print_tables(result: dict[str, object]) -> None:
     scores: dict[str, dict[str, list[float]]] = result["scores"]  # type: ignore[assignment]
-    milliseconds: dict[str, float] = result["milliseconds"]  # type: ignore[assignment]
     for target in TARGETS:
-        print(f"\n| target: {target} | subject | above background | with occlusion | right of four | ms |")
-        print("|---|---:|---:|---:|---:|---:|")
+        print(f"\n| target: {target} | subject | above background | with occlusion | right of four |\n|---|---:|---:|---:|---:|")
         for name, means in scores.items():
             lift, above, rho, right = means[target]
-            print(f"| {name} | {lift:.2f} x | {above:.2f} | {rho:.2f} | {right:.2f} | {milliseconds[name]:,.0f} |")
+            print(f"| {name} | {lift:.2f} x | {above:.2f} | {rho:.2f} | {right:.2f} |")
     print(f"\nwords on their product, of two: {result['word_on_its_product']:.3f}")
     print(f"rank correlation with maps of weights drawn again: {result['agreement_with_weights_drawn_again']}")
 

@@ -47,7 +47,7 @@ def test_two_pictures(
         (["--product", "P000001", "--text", "  "], "give --text, or --match"),
         (["--product", "P000001", "--text", "boot", "--match", "P000002"], "exclude each other"),
         (["--product", "P0000011", "--text", "boot"], "'P0000011' is not a product"),
-        (["--product", "P0000011", "--text", "boot"], "Did you mean 'P00000"),
+        (["--product", "P000001", "--match", "P0000011"], "Did you mean 'P000011'?"),
         (["--product", "P000001", "--match", "photo.jpg"], "'photo.jpg' is neither a file nor a product"),
         (["--image", "nothing.jpg", "--text", "boot"], "nothing.jpg: cannot be read: No such file or directory"),
         (["--image", __file__, "--text", "boot"], "test_heatmap.py: not a picture"),

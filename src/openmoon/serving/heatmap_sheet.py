@@ -26,8 +26,9 @@ def write_text_sheet(path: Path, picture: np.ndarray, whole: Heatmap, words: lis
     columns = -(-len(shown) // DOWN)
     head, right = 2 * GAP + 2 * LINE, 2 * BIG + 4 * GAP
     size = (right + columns * (SMALL + GAP) if columns else right - GAP, head + LABEL + BIG + 3 * GAP)
-    left_out = f", the strongest {len(shown)} of {len(words)} words" if len(words) > MOST_WORDS else ""
-    sheet = _page(size, f"“{whole.label}”", f"cosine similarity {whole.similarity:.2f}{left_out}", top)
+    alone = "; at the right each word alone" if shown else ""
+    alone += f", the strongest {MOST_WORDS} of {len(words)}" if len(words) > MOST_WORDS else ""
+    sheet = _page(size, f"“{whole.label}”", f"cosine similarity {whole.similarity:.2f}{alone}", top)
     _panel(sheet, (GAP, head), BIG, "what the encoder sees", picture)
     _panel(sheet, (BIG + 2 * GAP, head), BIG, "what speaks for the whole text", overlay(picture, whole.map, top, BIG))
     for place, word in enumerate(shown):

@@ -42,7 +42,7 @@ def draw_heatmap(
     """
     if (image is None) == (product is None):
         raise UserError("heatmap: which picture? give --image FILE or --product ID, one of them.")
-    text = " ".join(text.split()) if text else None
+    text = " ".join((text or "").split()) or None
     if (text is None) == (match is None):
         raise UserError("heatmap: nothing to compare the picture with; give --text, or --match with a file or a product id."
                         if text is None else "heatmap: --text and --match exclude each other; give one of them.")  # fmt: skip
