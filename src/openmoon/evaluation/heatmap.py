@@ -88,8 +88,8 @@ def match_heatmaps(encoder: Encoder, a: np.ndarray, b: np.ndarray, labels: tuple
 
 
 def windows(side: int) -> np.ndarray:
-    """(P, side, side) float32 in 0..1: how much each window covers each pixel. Windows reach over the picture's border, so
-    that corners are hidden as often as the middle."""
+    """(P, side, side) float32 in 0..1: how much each window covers each pixel. The outermost are centred on the
+    picture's border, so that corners have windows of their own."""
     return _products(np.clip((WINDOW / 2 - _distances(side)) / EDGE + 0.5, 0, 1))
 
 

@@ -80,7 +80,7 @@ def _of_product(recipe: Recipe, product: str, option: str) -> tuple[str, Path]:
     row = found.row(0, named=True)
     if row["image"] is None:
         raise UserError(f"heatmap: {option} {product!r} has no picture in the catalogue; choose another product.")
-    return row["title"] or product, shop.image_path(row["image"])
+    return (row["title"] or "").strip() or product, shop.image_path(row["image"])
 
 
 def _load(label: str, path: Path, size: int) -> _Photo:
