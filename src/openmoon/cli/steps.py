@@ -106,6 +106,38 @@ def search(
 
 
 @app.command()
+def heatmap(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    image: Annotated[Path | None, typer.Option(help="The picture: a file.", show_default=False)] = None,
+    product: Annotated[str | None, typer.Option(help="The picture: that of a product.", show_default=False)] = None,
+    text: Annotated[str | None, typer.Option(help="Where are these words in the picture?", show_default=False)] = None,
+    match: Annotated[
+        str | None,
+        typer.Option(help="Why does it match this one? A file, or the id of a product.", show_default=False),
+    ] = None,
+    to: Annotated[Path, typer.Option("--out", help="The PNG.")] = Path("heatmap.png"),
+    encoder: EncoderFolder = None,
+) -> None:
+    """Show which regions of a picture speak for a text, or for the match with another picture.
+
+    `openmoon heatmap RECIPE --image photo.jpg --text "red boots"`, or `--image photo.jpg --match P000123`. Bright is what the
+    cosine similarity loses when the region is hidden; a word's map takes the word alone. Takes seconds.
+    """
+    loaded = load(recipe, overrides)
+    from rich.table import Table
+
+    from openmoon.steps.heatmap import draw_heatmap
+
+    maps = draw_heatmap(loaded, to, image, product, text, match, encoder)
+    table = Table("map", "similarity", "most that a region costs", header_style="dim")
+    for one in maps:
+        table.add_row(escape(one.label), f"{one.similarity:.3f}", f"{one.map.max():.3f}")
+    out.print(table)
+    out.print(f"wrote {to}")
+
+
+@app.command()
 def report(recipe: RecipePath, overrides: Overrides = None) -> None:
     """One self-contained HTML page about a run: data, curves, before/after tables, queries with what came back."""
     loaded = load(recipe, overrides)
