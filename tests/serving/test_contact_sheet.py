@@ -50,7 +50,7 @@ def test_no_result(tmp_path):
 
 @given(st.text(max_size=200), st.integers(1, 4))
 def test_wrapped_lines_fit_and_lose_nothing_unmarked(text, lines):
-    font = contact_sheet._font(14)
+    font = contact_sheet.font(14)
     broken = wrap(text, font, 100, lines)
     assert len(broken) <= lines
     assert all(font.getlength(line) <= 100 for line in broken if len(line) > 1)

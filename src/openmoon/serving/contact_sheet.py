@@ -55,10 +55,10 @@ def _query_card(sheet: Image.Image, text: str | None, image: Path | None) -> Non
     if image is not None:
         _picture(sheet, (left, top), image)
         top, lines = top + SIDE + PAD, TITLE_LINES
-    draw.text((left, top), "QUERY", font=_font(14, bold=True), fill=ASKED)
-    for line in wrap(text or "", _font(14), SIDE, lines):
+    draw.text((left, top), "QUERY", font=font(14, bold=True), fill=ASKED)
+    for line in wrap(text or "", font(14), SIDE, lines):
         top += LINE
-        draw.text((left, top), line, font=_font(14), fill=CARD)
+        draw.text((left, top), line, font=font(14), fill=CARD)
 
 
 def _result_card(sheet: Image.Image, corner: tuple[int, int], row: dict[str, object]) -> None:
@@ -71,11 +71,11 @@ def _result_card(sheet: Image.Image, corner: tuple[int, int], row: dict[str, obj
     _picture(sheet, (x + PAD, y + PAD), Path(str(image)) if image else None)
     top = y + SIDE + 2 * PAD
     rank = f"{row['rank']}" + ("  ✓ right" if correct else "")
-    draw.text((x + PAD, top), rank, font=_font(14, bold=True), fill=RIGHT if correct else INK)
-    draw.text((x + PAD + SIDE, top), f"{row['score']:.3f}", font=_font(14), fill=SOFT, anchor="ra")
-    for line in wrap(str(title) if title else "(no title)", _font(14), SIDE, TITLE_LINES):
+    draw.text((x + PAD, top), rank, font=font(14, bold=True), fill=RIGHT if correct else INK)
+    draw.text((x + PAD + SIDE, top), f"{row['score']:.3f}", font=font(14), fill=SOFT, anchor="ra")
+    for line in wrap(str(title) if title else "(no title)", font(14), SIDE, TITLE_LINES):
         top += LINE
-        draw.text((x + PAD, top), line, font=_font(14), fill=INK if title else SOFT)
+        draw.text((x + PAD, top), line, font=font(14), fill=INK if title else SOFT)
 
 
 def _picture(sheet: Image.Image, corner: tuple[int, int], path: Path | None) -> None:
@@ -89,7 +89,7 @@ def _picture(sheet: Image.Image, corner: tuple[int, int], path: Path | None) -> 
         draw = ImageDraw.Draw(sheet)
         draw.rounded_rectangle((x, y, x + SIDE, y + SIDE), 6, fill=NEUTRAL)
         label = "unreadable picture" if path else "no picture"
-        draw.text((x + SIDE // 2, y + SIDE // 2), label, font=_font(14), fill=SOFT, anchor="mm")
+        draw.text((x + SIDE // 2, y + SIDE // 2), label, font=font(14), fill=SOFT, anchor="mm")
         return
     scale = SIDE / max(picture.size)
     fitted = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
@@ -116,7 +116,7 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> lis
 
 
 @cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib: the same letters on every machine."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
