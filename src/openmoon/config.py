@@ -274,7 +274,7 @@ class AugmentConfig(Section):
 
     texts: EnrichmentConfig = EnrichmentConfig()
     pictures: ExpansionConfig = ExpansionConfig()
-    nearer: Fraction = 0.98  # share of other products that must be further from what was made than its own
+    nearer: Fraction = 0.99  # share of other products that must be further from what was made than its own
     slack: Fraction = 0.05  # by which title and picture may match less than the original ones do, as such a share
     others: int = Field(1000, ge=1)  # products to compare with
 

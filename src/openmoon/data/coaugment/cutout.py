@@ -20,10 +20,10 @@ Floats = npt.NDArray[np.float32]
 
 TOLERANCES = (4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0)  # of 0–255
 STUDIO = 24.0  # of 0–255: what differs less from the border's colour makes the border plain
-PLAIN_BORDER = 0.6  # share of the border that the background must fill
+PLAIN_BORDER = 0.5  # share of the border that the background must fill
 DEEPEST = 0.7  # brightness of a shadow, as a share of the background's, at least
 SMALLEST, LARGEST = 0.03, 0.95  # share of the picture that a subject covers
-MOST_BORDER = 0.5  # share of the border that a subject may touch
+MOST_BORDER = 0.35  # share of the border that a subject may touch
 UNSTEADY = 0.025  # share of the subject that may go with the next tolerance
 SHADOW = 0.45  # share of what differs from the background that may turn out to be shadow
 SHARP, LOST = 8.0, 0.0025  # contrast that no soft shadow has; share of the subject that may go and have it
@@ -71,7 +71,7 @@ def cut_out(picture: npt.NDArray[np.uint8]) -> Cutout:
     if share > LARGEST:
         raise NoSubject("hardly a background: the subject fills the picture")
     if np.concatenate(sides).mean() > MOST_BORDER:
-        raise NoSubject("the subject touches most of the border")
+        raise NoSubject("the subject touches too much of the border")
     cover = _soft(mask)
     light = np.clip(pixels - (1 - cover[..., None]) * background, 0, 255)
     top, right, bottom, left = (bool(side.mean() > 0.01) for side in sides)

@@ -35,6 +35,7 @@ INSTRUCTIONS = (
 )
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})  # worth another try
 LONGEST_WAIT = 60.0  # seconds between two tries
+HOPELESS = 3  # requests that fail for a fatal reason before anything worked
 
 
 class Request(NamedTuple):
@@ -79,12 +80,12 @@ def ask_all(
 ) -> Iterator[tuple[int, str | Failure]]:
     """Yield the place in `requests` and the text, or why there is none, as they come; new texts go into `answers`.
 
-    Raises `UserError` when the endpoint cannot be reached or refuses the key before it gave any answer: it would be so for
-    every product. Later failures are only reported, and asked again by the next run.
+    Raises `UserError` when the endpoint cannot be reached or refuses the key, `HOPELESS` times before it gave any answer: it
+    would be so for every product. Other failures are only reported, and asked again by the next run.
     """  # fmt: skip
     if not endpoint.url.startswith(("http://", "https://")):
         raise UserError(f"augment.texts.endpoint.url: {endpoint.url!r} is no address; expected http(s)://host/v1.")
-    succeeded = False
+    succeeded, hopeless = False, 0
     pool = ThreadPoolExecutor(endpoint.concurrency)
     try:
         pending = {pool.submit(_ask, endpoint, request, answers, sleep): n for n, request in enumerate(requests)}
@@ -93,7 +94,8 @@ def ask_all(
                 answer: str | Failure = done.result()
                 succeeded = True
             except Failure as failure:
-                if failure.fatal and not succeeded:
+                hopeless += failure.fatal
+                if not succeeded and hopeless >= min(HOPELESS, len(requests)):
                     raise UserError(f"augment.texts.endpoint: {endpoint.address}: {failure}. Check url, model and key, or leave "
                                     "the endpoint out; the same command goes on from here.") from None  # fmt: skip
                 answer = failure
@@ -105,10 +107,7 @@ def ask_all(
 
 def _ask(endpoint: Endpoint, request: Request, answers: Journal, sleep: Callable[[float], object]) -> str:
     body = _body(endpoint, request)
-    key = content_hash(endpoint.address, body)
-    if key not in answers:
-        answers.add(key, _with_retries(endpoint, body, sleep))
-    return str(answers[key])
+    return str(answers.once(content_hash(endpoint.address, body), lambda: _with_retries(endpoint, body, sleep)))
 
 
 def _with_retries(endpoint: Endpoint, body: bytes, sleep: Callable[[float], object]) -> str:

@@ -13,7 +13,7 @@ _LETTER = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff"  # of scripts that put spaces be
 _UNITS = "ml|cl|l|mm|cm|m|in|inch|inches|ft|mg|g|kg|oz|lb|lbs|w|v|mah|gb|tb|mb|hz|pcs|pc|pack|pairs?|percent"
 _NUMBERED = re.compile(rf"[^\s,;()]*\d[^\s,;()]*(?:\s(?:{_UNITS})(?![{_LETTER}]))?", re.IGNORECASE)
 _SIZE = re.compile(rf"(?<![{_LETTER}'’-])(?:X{{0,3}}[SL]|M)(?![{_LETTER}'’-])")
-_CAPITALS = re.compile(rf"(?<![{_LETTER}])[A-Z][A-Z&.\-]*[A-Z](?![{_LETTER}])")
+_CAPITALS = re.compile(rf"(?<![{_LETTER}])[A-Z][A-Z&.\-]*[A-Z](?![{_LETTER}-])")
 
 
 def protected(product: Product, protect: Iterable[str] = ()) -> list[str]:

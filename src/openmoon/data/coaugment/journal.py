@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
+        self._claims: dict[str, threading.Lock] = {}
         self._found: dict[str, Any] = {}
         if self.path.exists():
             self._load()
@@ -41,6 +43,15 @@ class Journal:
                 raise UserError(f"{self.path}: cannot be written ({error.strerror or error}); free some space or choose another "
                                 "workdir and run the same command again, which goes on from here.") from error  # fmt: skip
             self._found[key] = value
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """What is kept under `key`; made and kept now if nothing is, by one thread even where several ask for it at once."""
+        with self._lock:
+            claim = self._claims.setdefault(key, threading.Lock())
+        with claim:
+            if key not in self:
+                self.add(key, make())
+            return self[key]
 
     def _load(self) -> None:
         data = self.path.read_bytes()

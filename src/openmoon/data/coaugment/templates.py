@@ -22,7 +22,7 @@ DRAWS = 6  # per text that is asked for, to find different ones
 PHRASES: dict[str, tuple[str, ...]] = {
     "colour": ("in {}", "{} in colour", "colour {}"), "material": ("made of {}", "in {}", "material {}"),
     "pattern": ("with a {} pattern", "{} pattern", "{} design"), "brand": ("by {}", "from {}", "brand {}"),
-    "use": ("for {}", "use: {}"), "gender": ("for {}",), "season": ("for {}", "season {}"), "size": ("size {}", "in size {}"),
+    "use": ("for {} use", "use: {}"), "gender": ("for {}",), "season": ("for {}", "season {}"), "size": ("size {}", "in size {}"),
 }  # fmt: skip
 ANY_PHRASES = ("{name}: {value}", "{name} {value}")
 SAME_NAMES = {
@@ -76,9 +76,9 @@ def _draw(product: Product, keep: list[str], rng: np.random.Generator) -> Enrich
     frames = [frame for frame in FRAMES if head and said and (kind or "{kind}" not in frame)]
     frame = frames[rng.integers(len(frames))] if frames else ". ".join(
         slot for slot, part in (("{head}", head), ("{kind}", kind), ("{facts}", said)) if part)  # fmt: skip
+    if re.search(r"(^|\. ){facts}", frame):  # they begin a sentence
+        said = said[:1].upper() + said[1:]
     text = frame.format(head=head, kind=kind, facts=said)
-    if frame.startswith("{facts}"):
-        text = text[:1].upper() + text[1:]
     if sentence:
         text = f"{text.rstrip('. ')}. {sentence}" if text else sentence
     recipe: dict[str, Any] = {"frame": frame, "attributes": [facts[i][0] for i in chosen]}
