@@ -123,8 +123,8 @@ def test_the_key_is_written_nowhere(server: Server, answers: Journal, tmp_path: 
 
 
 def test_a_redirect_does_not_carry_the_key_away(server: Server, answers: Journal) -> None:
-    server.answer = lambda body, tries: (307, {"Location": server.url + "/elsewhere"}, b"")
-    with pytest.raises(UserError, match="HTTP 307"):
+    server.answer = lambda body, tries: (302, {"Location": server.url + "/elsewhere"}, b"")
+    with pytest.raises(UserError, match="HTTP 302"):
         ask(endpoint(server), requests(1), answers)
     assert len(server.seen) == 1
 

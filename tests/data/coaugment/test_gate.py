@@ -30,6 +30,7 @@ def test_shares_equal_a_plain_loop(monkeypatch) -> None:  # type: ignore[no-unty
     rng = np.random.default_rng(1)
     owner = rng.integers(0, PRODUCTS, 40)
     vectors = unit(rng.normal(size=(40, DIM)))
+    anchors.texts[21] = anchors.texts[12]  # two products with one title: a tie
     vectors[0], owner[0] = anchors.texts[12], 12
     for targets in (anchors.texts, anchors.pictures):
         found = nearer_than_others(vectors, owner, targets, anchors)
