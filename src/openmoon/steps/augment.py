@@ -153,12 +153,12 @@ def _judged(
 ) -> list[Made]:
     """The same rows with their score, and the reason where the gate drops them."""
     rows = {product_id: row for row, product_id in enumerate(items["product_id"])}
-    anchors = _anchors(work, items, encoder, config.others)
+    anchors = anchors_of(work, items, encoder, config.others)
     judged = list(made)
     for kind in ("text", "image"):
         places = [n for n, row in enumerate(made) if row.kind == kind and row.reason is None]
         inputs = [Input(made[n].text, folder / str(made[n].image) if kind == "image" else None) for n in places]
-        vectors = _encode(encoder, inputs, work.recipe.embed.batch_size, f"Judging {kind}s")
+        vectors = encode_inputs(encoder, inputs, work.recipe.embed.batch_size, f"Judging {kind}s")
         owner = np.array([rows[made[n].product_id] for n in places], np.int64)
         found = judge(kind, vectors, owner, anchors)
         scores = found.score.round(4).tolist()
@@ -167,7 +167,7 @@ def _judged(
     return judged
 
 
-def _anchors(work: Workspace, items: pl.DataFrame, encoder: ProductEncoder, count: int) -> Anchors:
+def anchors_of(work: Workspace, items: pl.DataFrame, encoder: ProductEncoder, count: int) -> Anchors:
     """What the gate compares with: the products' own titles (richer texts where there is none) and pictures."""
     texts = items.select(pl.coalesce("title", "rich")).to_series().to_list()
     paths = _paths(work, items)
@@ -176,14 +176,16 @@ def _anchors(work: Workspace, items: pl.DataFrame, encoder: ProductEncoder, coun
     for parts in inputs:
         there = np.flatnonzero([part is not None for part in parts])
         vectors = np.full((len(parts), encoder.dim), np.nan, np.float32)
-        vectors[there] = _encode(encoder, [part for part in parts if part], work.recipe.embed.batch_size, "Reading the originals")
+        given = [part for part in parts if part]
+        vectors[there] = encode_inputs(encoder, given, work.recipe.embed.batch_size, "Reading the originals")
         found.append(vectors)
     drawn = sorted(range(len(items)), key=lambda row: hash_number(f"{work.recipe.seed}/others/{items['product_id'][row]}"))
     family = items["spu_id"].rank("dense").to_numpy().astype(np.int64)
     return Anchors(found[0], found[1], family, np.sort(np.array(drawn[:count], np.int64)))
 
 
-def _encode(encoder: ProductEncoder, inputs: Sequence[Input], batch_size: int, what: str) -> np.ndarray:
+def encode_inputs(encoder: ProductEncoder, inputs: Sequence[Input], batch_size: int, what: str) -> np.ndarray:
+    """Vectors (N, dim) of texts or pictures, in order, under a progress bar that says `what`."""
     vectors = [np.empty((0, encoder.dim), np.float32)]
     with bar(what, len(inputs)) as (progress, task):
         for chunk in encode_stream(encoder, inputs, batch_size):
