@@ -35,7 +35,7 @@ from openmoon.data.images import load_image
 from openmoon.evaluation.heatmap import GRID, occlude
 from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder, build_encoder
-from openmoon.models.onnx_trunks import accelerate
+from openmoon.models.onnx.trunks import accelerate
 from openmoon.models.tokens import Tokens
 from openmoon.runtime import machine, versions
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from openmoon.config import Recipe, load_recipe
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import content_hash
+from openmoon.steps.augment import augment
 from openmoon.steps.evaluate import evaluate
 from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
+from openmoon.steps.trained import starting_folder
 
 
 def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> RetrievalResult:
@@ -23,19 +25,23 @@ def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> Ret
     if done.exists() and (result := RetrievalResult.load(done)).recipe == recipe.model_dump(mode="json"):
         return result
     folder.mkdir(parents=True, exist_ok=True)
+    first = _shared(recipe) if share and recipe.pretrain else recipe
     if recipe.pretrain:
-        pretrain(_shared(recipe) if share else recipe)
+        pretrain(first)
+    if recipe.posttrain and recipe.posttrain.coaugment and not (folder / "augmented" / "augmented.parquet").exists():
+        augment(first, starting_folder(first))
     if recipe.posttrain:
         posttrain(recipe)
     return evaluate(recipe)
 
 
 def _shared(recipe: Recipe) -> Recipe:
-    """The recipe of stage 1 in a place of its own, linked into the workdir."""
-    parts = (recipe.data, recipe.encoder.dense(), recipe.pretrain)
+    """The recipe of stage 1, and of the co-augmentation that it judges, in a place of its own that the workdir links to."""
+    parts = (recipe.data, recipe.encoder.dense(), recipe.pretrain, recipe.augment)
     name = content_hash(str(recipe.seed), *(part.model_dump_json() for part in parts if part))[:12]
     shared = recipe.workdir.parent / f"stage-1-{name}"
-    link = recipe.workdir / "pretrain"
-    if not link.is_symlink():
-        link.symlink_to((shared / "pretrain").resolve())
+    for step in ("pretrain", "augmented"):
+        link = recipe.workdir / step
+        if not link.is_symlink():
+            link.symlink_to((shared / step).resolve())
     return recipe.model_copy(update={"workdir": shared, "encoder": recipe.encoder.dense()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -107,3 +108,17 @@ def test_training_goes_on_from_a_saved_encoder(recipe: Path, finished: object, c
     for name, value in load_file(encoder / "model.safetensors").items():
         np.testing.assert_allclose(weights(tmp_path)[name], value, atol=1e-4, err_msg=name)
     assert "set pretrain: null" in cli("posttrain", recipe, *options, ok=False).stderr
+
+
+def test_stage_2_shows_what_was_augmented(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    folder = place("augmented")
+    options = [f"workdir={folder}", "posttrain.coaugment=1.0", "posttrain.augment=0"]
+    assert "run `openmoon data augment`" in cli("posttrain", recipe, *options, ok=False).stderr
+    gate = "augment={nearer: 0, slack: 1}"  # random trunks are no judges
+    cli("data", "augment", recipe, *options, gate, "--encoder", folder / "pretrain" / "encoder")
+    done = cli("posttrain", recipe, *options)
+    made = int(re.search(r"variants: ([\d,]+) texts", done.stderr).group(1).replace(",", ""))  # type: ignore[union-attr]
+    assert made > 50
+    plain = place("plain")
+    cli("posttrain", recipe, f"workdir={plain}", "posttrain.augment=0")
+    assert losses(folder) != losses(plain)

@@ -1,4 +1,4 @@
-"""`openmoon data`: check, import and simulate the tables that a run starts from."""
+"""`openmoon data`: check, import, simulate and augment the tables that a run starts from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from openmoon.cli.arguments import Overrides, RecipePath, load, out
+from openmoon.cli.arguments import EncoderFolder, Overrides, RecipePath, load, out
 from openmoon.errors import UserError
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Check, import and simulate the tables that a run starts from.",
+    help="Check, import, simulate and augment the tables that a run starts from.",
 )
 
 
@@ -41,6 +41,19 @@ def pairs(
     from openmoon.steps.pairs_account import account
 
     out.print(account(loaded, encoder))
+
+
+@app.command()
+def augment(recipe: RecipePath, overrides: Overrides = None, encoder: EncoderFolder = None) -> None:
+    """Enrich the texts and expand the pictures of the training products; an encoder drops what no longer fits its product.
+
+    Writes `<workdir>/augmented/`: augmented.parquet, pictures, contact_sheet.png. A killed run goes on where it was, and no
+    answer of an endpoint is paid for twice.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.augment import augment
+
+    out.print(augment(loaded, encoder))
 
 
 @app.command()

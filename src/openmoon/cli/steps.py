@@ -148,7 +148,8 @@ def report(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -> None:
-    """All steps in order: check, pretrain, posttrain, evaluate, embed, report. A step the recipe switches off is named."""
+    """All steps in order: check, pretrain, (data augment), posttrain, evaluate, embed, report. A step the recipe switches off is
+    named."""
     loaded = load(recipe, overrides)
     from openmoon.steps.run import run
 

@@ -9,6 +9,7 @@ import polars as pl
 from torch import nn
 
 from openmoon.config import Recipe
+from openmoon.data.views import Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.models.encoder import ProductEncoder
@@ -19,6 +20,7 @@ from openmoon.steps.pair_table import build_mix, pair_table
 from openmoon.steps.pairs import training_pairs
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.trained import starting_encoder, starts_untrained
+from openmoon.steps.variants import variants_hash, with_variants
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
@@ -42,18 +44,19 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         pairs = _fitting(work, mix, None if starts_untrained(recipe) else encoder)
         table = pair_table(pairs, config.weights, config.negatives.session)
         val = work.pairs.filter(split="val")
+        items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
-        learnt = _inputs(work, [table], work.rows("train") if hard else np.unique(table.item))
-        shown = _inputs(work, [table, pair_table(val)], np.arange(len(work.items)))
+        learnt = _inputs(items, [table], work.rows("train") if hard else np.unique(table.item))
+        shown = _inputs(items, [table, pair_table(val)], np.arange(len(items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
         if starts_untrained(recipe):
             start_fusion(featurize, learnt)
         negatives, mined = build_negatives(config, work, pairs, table, featurize)
-    built = build_objective(config, encoder, table, work.parts, work.spus, mix, negatives)
+    built = build_objective(config, encoder, table, items, work.spus, mix, negatives)
     return train_stage(
         "posttrain", work, featurize, config, len(table), built.heads, built.objective,
         lambda: _validate(work, featurize, val), fresh,
-        origin=encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint(),
+        origin=(encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint()) + variants_hash(items),
         memory=nn.ModuleDict({name: kept for name, kept in (("queue", built.queue), ("mined", mined)) if kept is not None}),
         world=world, before_step=mined.before_step if mined else nothing,
     )  # fmt: skip
@@ -100,9 +103,13 @@ def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict
     return {"score": sum(scores) / len(scores), **metrics}
 
 
-def _inputs(work: Workspace, tables: list[PairTable], rows: np.ndarray) -> Inputs:
-    """What the pairs and the products in `rows` show."""
-    columns = [work.parts.images[rows], *(t.queries.images for t in tables)]
+def _inputs(items: Parts, tables: list[PairTable], rows: np.ndarray) -> Inputs:
+    """What the pairs and the products in `rows` show, variants too."""
+    columns = [items.images[rows], *(t.queries.images for t in tables)]
     images = [key for column in columns for key in column if key is not None]
-    columns = [*(column[rows] for column in work.parts.texts.values()), *(t.queries.texts["text"] for t in tables)]
-    return Inputs(images, [text for column in columns for text in column if text is not None])
+    columns = [*(column[rows] for column in items.texts.values()), *(t.queries.texts["text"] for t in tables)]
+    texts = [text for column in columns for text in column if text is not None]
+    if items.variants is not None:
+        images += [key for row in rows for key in items.variants.images[row]]
+        texts += [text for row in rows for text in items.variants.texts[row]]
+    return Inputs(images, texts)

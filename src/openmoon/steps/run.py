@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openmoon.config import Recipe
 from openmoon.evaluation.results import RetrievalResult
+from openmoon.steps.augment import augment
 from openmoon.steps.check import check
 from openmoon.steps.console import console
 from openmoon.steps.embed import embed
@@ -11,16 +12,23 @@ from openmoon.steps.evaluate import can_evaluate, evaluate
 from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
 from openmoon.steps.report import report
+from openmoon.steps.trained import starting_folder
 
 
 def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
-    """Check, pretrain, posttrain, evaluate, embed, report; returns the evaluation, None where there are no queries."""
+    """Check, pretrain, augment (where stage 2 draws from it), posttrain, evaluate, embed, report; returns the evaluation, None
+    where there are no queries."""
     _say("data check")
     console.print(check(recipe))
-    for name, section, stage in (("pretrain", recipe.pretrain, pretrain), ("posttrain", recipe.posttrain, posttrain)):
-        _say(name if section is not None else f"{name}: skipped, the recipe says {name}: null")
-        if section is not None:
-            stage(recipe, fresh)
+    _say("pretrain" if recipe.pretrain else "pretrain: skipped, the recipe says pretrain: null")
+    if recipe.pretrain:
+        pretrain(recipe, fresh)
+    if recipe.posttrain and recipe.posttrain.coaugment:
+        _say("data augment")
+        console.print(augment(recipe, starting_folder(recipe)))
+    _say("posttrain" if recipe.posttrain else "posttrain: skipped, the recipe says posttrain: null")
+    if recipe.posttrain:
+        posttrain(recipe, fresh)
     result = None
     if can_evaluate(recipe):
         _say("evaluate")

@@ -74,6 +74,12 @@ def starting_encoder(recipe: Recipe, data_hash: str) -> ProductEncoder:
     return upcycled(encoder, recipe.encoder)
 
 
+def starting_folder(recipe: Recipe) -> Path | None:
+    """The saved encoder that stage 2 starts from, None where it starts from the bare trunks or stage 1 is not trained yet."""
+    start = recipe.posttrain.start if recipe.posttrain else None
+    return start or trained_folder(recipe, "pretrain")
+
+
 def starts_untrained(recipe: Recipe) -> bool:
     """Whether stage 2 starts from the bare pretrained trunks."""
     return recipe.pretrain is None and (recipe.posttrain is None or recipe.posttrain.start is None)

@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from openmoon.data.images import load_image
+from openmoon.data.perspective import perspective
+from openmoon.data.regions import along_rows
 from openmoon.data.sample.drawing.render import SIZE, Cutout
 
 _FLOORS = np.array(
@@ -72,7 +74,7 @@ def _off_backdrop(near: np.ndarray) -> np.ndarray:
     backdrop = np.zeros_like(near)
     backdrop[[0, -1]], backdrop[:, [0, -1]] = near[[0, -1]], near[:, [0, -1]]
     for _ in range(4):
-        backdrop = _along_rows(_along_rows(backdrop, near).T, near.T).T
+        backdrop = along_rows(along_rows(backdrop, near).T, near.T).T
     solid = (
         Image.fromarray(~backdrop)
         .convert("L")
@@ -80,13 +82,6 @@ def _off_backdrop(near: np.ndarray) -> np.ndarray:
         .filter(ImageFilter.GaussianBlur(1.0))
     )
     return np.clip(np.asarray(solid, dtype=np.float32) / 127.5 - 0.9, 0, 1)  # a little inside, to lose the white fringe
-
-
-def _along_rows(reached: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Spread `reached` over the horizontal runs of `near` pixels that it touches."""
-    run = np.cumsum(np.pad(~near, ((0, 0), (1, 0)), constant_values=True)).reshape(len(near), -1)[:, 1:]
-    touched = np.bincount(run.reshape(-1), weights=(reached & near).reshape(-1)) > 0
-    return near & touched[run]
 
 
 def _placed(cutout: Cutout, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -97,23 +92,13 @@ def _placed(cutout: Cutout, random: np.random.Generator) -> tuple[np.ndarray, np
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) @ np.array([(c, s), (-s, c)])
     slack = SIZE * (0.06 + 0.5 * (1 - scale) * 0.7)
     corners += SIZE / 2 + random.uniform(-slack, slack, 2) + random.normal(0, 0.035 * SIZE, (4, 2))
-    coefficients = _perspective(corners, np.array([(0, 0), (SIZE, 0), (SIZE, SIZE), (0, SIZE)]))
+    coefficients = perspective(corners, np.array([(0, 0), (SIZE, 0), (SIZE, SIZE), (0, SIZE)]))
     layered = np.dstack([cutout.rgb, cutout.coverage * 255]).astype(np.uint8)
     moved = Image.fromarray(layered, "RGBA").transform(
         (SIZE, SIZE), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
     )
     pixels = np.asarray(moved, dtype=np.float32)
     return pixels[..., :3], pixels[..., 3] / 255
-
-
-def _perspective(seen: np.ndarray, source: np.ndarray) -> tuple[float, ...]:
-    """The eight coefficients that take the four corners `seen` in the photo back to `source` in the cut-out."""
-    rows = [
-        row
-        for (x, y), (u, v) in zip(seen, source, strict=True)
-        for row in ((x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y))
-    ]
-    return tuple(np.linalg.solve(np.array(rows), source.astype(float).reshape(-1)))
 
 
 def _scene(random: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,78 @@
+"""What a text may never lose or invent: brands, numbers, sizes and model codes are who a product is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from openmoon.data.coaugment.product import Product, normal_name
+
+BRAND_NAMES = frozenset({"brand", "brandname", "manufacturer", "maker", "designer", "publisher", "label"})
+
+_LETTER = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff"  # of scripts that put spaces between words
+_UNITS = "ml|cl|l|mm|cm|m|in|inch|inches|ft|mg|g|kg|oz|lb|lbs|w|v|mah|gb|tb|mb|hz|pcs|pc|pack|pairs?|percent"
+_NUMBERED = re.compile(rf"[^\s,;()]*\d[^\s,;()]*(?:\s(?:{_UNITS})(?![{_LETTER}]))?", re.IGNORECASE)
+_SIZE = re.compile(rf"(?<![{_LETTER}'’-])(?:X{{0,3}}[SL]|M)(?![{_LETTER}'’-])")
+_CAPITALS = re.compile(rf"(?<![{_LETTER}])[A-Z][A-Z&.\-]*[A-Z](?![{_LETTER}-])")
+
+
+def protected(product: Product, protect: Iterable[str] = ()) -> list[str]:
+    """The strings of the title that every text of this product must hold, as the title writes them.
+
+    These are the values of brand attributes (`BRAND_NAMES`) and of the attributes named in `protect`, as far as the title
+    holds them, its numbers with their units, sizes and model codes, and words in capitals in a title that is not all so.
+    """
+    title = product.title or ""
+    names = BRAND_NAMES | {normal_name(name) for name in protect}
+    values = [value for name, value in product.attributes.items() if normal_name(name) in names and value.strip()]
+    found = [match.group() for value in values for match in _whole(value.strip()).finditer(title)]
+    found += [match.group().strip(".,:!?\"'") for match in _NUMBERED.finditer(title)]
+    found += _SIZE.findall(title)
+    if not title.isupper():
+        found += _CAPITALS.findall(title)
+    return list(dict.fromkeys(text for text in found if text))
+
+
+def lost(text: str, strings: Sequence[str]) -> list[str]:
+    """Those of `strings` that `text` does not hold verbatim, as whole words."""
+    return [string for string in strings if not _whole(string, re.NOFLAG).search(text)]
+
+
+class Brands:
+    """The brands of a catalogue, to find one in a text where it does not belong."""
+
+    def __init__(self, products: Iterable[Product]) -> None:
+        values = {
+            " ".join(value.split())
+            for product in products
+            for name, value in product.attributes.items()
+            if normal_name(name) in BRAND_NAMES
+        }
+        self._known = {value.casefold() for value in values if value}
+        self._longest = max((len(_words(value)) for value in self._known), default=0)
+
+    def strangers(self, text: str, product: Product) -> list[str]:
+        """Brands of other products that `text` names and nothing in the catalogue's row of `product` does.
+
+        A brand counts where the text capitalises it, so that a shop that sells `Only` may still say "only".
+        """
+        own = product.words()
+        return [name for name in dict.fromkeys(self._named(text)) if not _whole(name).search(own)]
+
+    def _named(self, text: str) -> Iterable[str]:
+        words = list(_words(text))
+        for first, word in enumerate(words):
+            if word.group()[0].islower():
+                continue
+            for last in words[first : first + self._longest]:
+                name = text[word.start() : last.end()]
+                if " ".join(name.split()).casefold() in self._known:
+                    yield name
+
+
+def _words(text: str) -> list[re.Match[str]]:
+    return list(re.finditer(r"[^\s,.;:!?()\"“”]+", text))
+
+
+def _whole(string: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[str]:
+    return re.compile(rf"(?<![{_LETTER}]){re.escape(string)}(?![{_LETTER}])", flags)

@@ -1,0 +1,87 @@
+"""The augmentation table: every text and picture that was made, what was done, how the gate judged it; and what training
+takes from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from openmoon.data.tables import read_parquet
+from openmoon.errors import UserError
+from openmoon.io import atomic_path
+
+SCHEMA = {
+    "product_id": pl.String(), "kind": pl.String(), "text": pl.String(), "image": pl.String(), "source": pl.String(),
+    "recipe": pl.String(), "score": pl.Float64(), "kept": pl.Boolean(), "reason": pl.String(),
+}  # fmt: skip
+
+
+class Made(NamedTuple):
+    """A row in the making. `kind` is text or image, `image` a path relative to the table; a `reason` says why it is left out."""
+
+    product_id: str
+    kind: str
+    source: str
+    text: str | None = None
+    image: str | None = None
+    recipe: dict[str, Any] | None = None
+    score: float | None = None
+    reason: str | None = None
+
+
+def write_table(path: Path, rows: Iterable[Made]) -> pl.DataFrame:
+    """Write `path` atomically and return the table; its rows are sorted by product, kind and source, then as they came."""
+    records = [
+        (row.product_id, row.kind, row.text, row.image, row.source, json.dumps(row.recipe or {}, ensure_ascii=False),
+         row.score, row.reason is None, row.reason)
+        for row in rows
+    ]  # fmt: skip
+    table = pl.DataFrame(records, SCHEMA, orient="row").sort("product_id", "kind", "source", maintain_order=True)
+    with atomic_path(path) as temporary:
+        table.write_parquet(temporary)
+    return table
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """What was kept, by product: enriched texts, and where expanded pictures are. Products without any are absent."""
+
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    images: dict[str, list[Path]] = field(default_factory=dict)
+
+    def texts_of(self, product_ids: Sequence[str]) -> list[list[str]]:
+        """The texts of each product, in the order given; an empty list where there is none."""
+        return [self.texts.get(product_id, []) for product_id in product_ids]
+
+    def images_of(self, product_ids: Sequence[str]) -> list[list[Path]]:
+        """The pictures of each product, in the order given; an empty list where there is none."""
+        return [self.images.get(product_id, []) for product_id in product_ids]
+
+
+def load_augmented(path: Path) -> Augmented:
+    """The kept rows of the table that `openmoon data augment` wrote to `path`.
+
+    Raises `UserError` where there is no such table, it lacks a column, or a picture is gone.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no augmentation table here; run `openmoon data augment` with this recipe first.")
+    table = read_parquet(path)
+    if missing := [name for name in SCHEMA if name not in table.columns]:
+        raise UserError(f"{path}: no column {missing[0]!r}; this is no augmentation table. Run `openmoon data augment` again.")
+    found = Augmented()
+    for product_id, text, image in table.filter("kept").select("product_id", "text", "image").iter_rows():
+        if text is not None:
+            found.texts.setdefault(product_id, []).append(text)
+        if image is not None:
+            found.images.setdefault(product_id, []).append(path.parent / image)
+    for pictures in found.images.values():
+        for picture in pictures:
+            if not picture.is_file():
+                raise UserError(f"{picture}: {path} names this picture and it is gone; run `openmoon data augment` again.")
+    return found

@@ -1,0 +1,36 @@
+"""What `openmoon data augment` made, as variants that stage 2 shows in place of the products' own texts and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from openmoon.data.coaugment.table import load_augmented
+from openmoon.data.views import Parts, Variants
+from openmoon.io import content_hash
+from openmoon.steps.console import bar, console
+from openmoon.steps.workspace import Workspace
+
+
+def with_variants(work: Workspace, share: float) -> Parts:
+    """The products with what `<workdir>/augmented/augmented.parquet` keeps for them; `UserError` where there is no such table."""
+    augmented = load_augmented(work.recipe.workdir / "augmented" / "augmented.parquet")
+    ids = work.items["product_id"].to_list()
+    texts, pictures = augmented.texts_of(ids), augmented.images_of(ids)
+    paths = [path for row in pictures for path in row]
+    with bar("Decoding augmented pictures", len(paths)) as (progress, task):
+        unreadable = work.images.fill(paths, progress=lambda n: progress.advance(task, n))
+    if unreadable:
+        path, reason = next(iter(unreadable.items()))
+        console.print(f"  [yellow]{len(unreadable):,} augmented pictures left out[/]: cannot be read, such as {path} ({reason})")
+    keys = dict(zip(paths, work.images.readable(paths), strict=True))
+    images = [[key for path in row if (key := keys[path]) is not None] for row in pictures]
+    console.print(f"  variants: {sum(map(len, texts)):,} texts and {sum(map(len, images)):,} pictures of "
+                  f"{sum(bool(t or i) for t, i in zip(texts, images, strict=True)):,} products")  # fmt: skip
+    return replace(work.parts, variants=Variants(texts, images, share))
+
+
+def variants_hash(items: Parts) -> str:
+    """Identity of the variants, which a run's checkpoint belongs to; empty where there are none."""
+    if items.variants is None:
+        return ""
+    return "-" + content_hash(repr(items.variants.texts), repr(items.variants.images))[:16]
