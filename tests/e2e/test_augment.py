@@ -59,7 +59,7 @@ def test_one_seed_gives_the_same_bytes_and_a_part_of_them_is_completed(
 
 
 class Model(BaseHTTPRequestHandler):
-    """Writes the title again, or nothing of it for every third product."""
+    """Writes the title again; for a third of the products nothing of it, for another third it praises a brand of the shop."""
 
     asked = 0
 
@@ -67,7 +67,7 @@ class Model(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         Model.asked += 1
         first = body["messages"][1]["content"][0]["text"].split("\n")[0].removeprefix("title: ")
-        text = "A thing" if len(first) % 3 == 0 else f"{first}, well made"
+        text = ("A thing", f"{first}, well made", f"{first}, nicer than Miro")[len(first) % 3]
         answer = json.dumps({"choices": [{"message": {"content": text}}]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
@@ -97,12 +97,19 @@ def test_an_endpoint_is_asked_once_and_its_bad_answers_are_left_out(
     done = cli("data", "augment", recipe, *settings, "--encoder", encoder)
     table = pl.read_parquet(tmp_path / "augmented" / "augmented.parquet")
     assert set(table["source"]) == {"endpoint:seer"}
-    assert table.filter("kept")["text"].str.ends_with("well made").sum() > 10
-    dropped = table.filter(~pl.col("kept"))["reason"]
-    assert len(dropped) > 3
-    assert dropped.str.starts_with("lost or changed: ").all()
-    assert table.filter(~pl.col("kept"))["text"].eq("A thing").all()
-    assert "lost or changed" in done.stdout
+    assert table.filter("kept")["text"].str.ends_with("well made").sum() > 3
+    dropped = table.filter(~pl.col("kept"))
+    reason = pl.col("reason").str
+    lost = dropped.filter(reason.starts_with("lost or changed: "))
+    foreign = dropped.filter(reason.starts_with("names another brand: Miro"))
+    assert len(lost) + len(foreign) == len(dropped)
+    assert len(lost) > 3
+    assert len(foreign) > 3
+    assert lost["text"].eq("A thing").all()
+    assert foreign["text"].str.ends_with("nicer than Miro").all()
+    assert not foreign["text"].str.starts_with("Miro").any()
+    for what in ("lost or changed", "names another brand"):
+        assert what in done.stdout
     asked = Model.asked
     assert asked == len(table)
     cli("data", "augment", recipe, *settings, "--encoder", encoder)
