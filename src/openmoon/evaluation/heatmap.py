@@ -1,7 +1,7 @@
 """Which regions of a picture make it match a text or another picture: hide each in turn and see what the similarity loses.
 
 Occlusion (Zeiler & Fergus 2014) asks the whole encoder, pixels to vector, and so holds for any trunk. Cheaper maps were measured
-beside it (`benchmarks/heatmap.py`): attention rollout does not depend on what the text says, and gradient x input of the
+beside it (`benchmarks/heatmap.py`): attention rollout hardly depends on what the text says, and gradient x input of the
 tokens that enter the fusion lights up background, since the tokens of a deep trunk have seen the whole picture.
 """
 

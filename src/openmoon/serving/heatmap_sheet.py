@@ -70,8 +70,8 @@ def _page(size: tuple[int, int], title: str, subtitle: str, top: float) -> Image
     y = size[1] - GAP - height
     bar = COLOURS(np.broadcast_to(np.linspace(0, 1, width), (height, width)))[..., :3]
     sheet.paste(Image.fromarray((bar * 255).astype(np.uint8)), (GAP, y))
-    draw.text((GAP + width + 12, y + height / 2), f"0 to {max(top, 0):.3f}: what the similarity loses when the region is hidden",
-              font=font(14), fill=SOFT, anchor="lm")  # fmt: skip
+    legend = f"0 to {max(top, 0):.3f}: what the similarity loses when the region is hidden (occlusion)"
+    draw.text((GAP + width + 12, y + height / 2), legend, font=font(14), fill=SOFT, anchor="lm")
     return sheet
 
 
