@@ -216,7 +216,7 @@ class TripletConfig(Section):
 class AlignmentConfig(Section):
     """The five objectives of `objectives: dual`, and on an encoder with experts what steers routing and their weights."""
 
-    within: float = Field(1.0, ge=0)  # how much a product's own picture and text count beside queries and products
+    within: float = Field(0.3, ge=0)  # how much a product's own picture and text count beside queries and products
     load_balance: float = Field(0.01, ge=0)  # experts are used alike
     weight_balance: float = Field(0.1, ge=0)  # no objective is forgotten
     sparsity: float = Field(0.01, ge=0)  # an expert serves few objectives
@@ -228,7 +228,7 @@ class FilterConfig(Section):
 
     kappa: float = Field(10.0, gt=0)
     delta: float = Field(0.6, gt=0, le=1)  # confidence from which a pair counts fully
-    start: float = Field(0.2, ge=0)  # of the threshold, which falls to 0
+    start: float = Field(0.05, ge=0)  # of the threshold, which falls to 0
     hardest: int = Field(5, ge=1)  # negatives of the batch that a pair's item is held against
 
 

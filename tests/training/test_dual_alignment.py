@@ -25,7 +25,7 @@ SPUS = np.arange(N) // 2
 
 def plan_of(matrix: AlignmentMatrix | None = None, table: PairTable | None = None, **options: object) -> Plan:
     contrast = Contrast(tau, (4, 8), **options)  # type: ignore[arg-type]
-    objective = dual_alignment_objective(contrast, table or pairs(), items(), SPUS, matrix, Alignment())
+    objective = dual_alignment_objective(contrast, table or pairs(), items(), SPUS, matrix, Alignment(within=1.0))
     return objective(ROWS, np.random.default_rng(0), 0.0)
 
 
@@ -71,6 +71,17 @@ def test_products_are_shown_whole_in_half_of_the_pairs() -> None:
     assert [(t, i) for t, i, b in zip(shown.texts, shown.images, both, strict=True) if not b] == list(
         zip(whole.texts, whole.images, strict=True)
     )
+
+
+def test_a_products_own_picture_and_text_count_less() -> None:
+    def losses(within: float) -> dict[str, torch.Tensor]:
+        objective = dual_alignment_objective(Contrast(tau, (8,)), pairs(), items(), SPUS, None, Alignment(within=within))
+        plan = objective(ROWS, np.random.default_rng(0), 0.0)
+        return plan.loss([Encoded(vectors(views)) for views in plan.views]).losses
+
+    full, less = losses(1.0), losses(0.25)
+    for objective, name in enumerate(OBJECTIVES):
+        torch.testing.assert_close(less[name], full[name] * (0.25 if objective >= 3 else 1.0))
 
 
 def test_pictures_meet_texts_of_their_own_product() -> None:

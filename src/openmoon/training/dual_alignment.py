@@ -40,7 +40,7 @@ class Alignment:
     """Weight of the two objectives within a product, and of the terms beside the five. `naive` lets the gradient of a weighted
     loss reach the weight."""
 
-    within: float = 1.0
+    within: float = 0.3
     load_balance: float = 0.01
     weight_balance: float = 0.1
     sparsity: float = 0.01

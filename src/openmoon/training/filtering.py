@@ -2,7 +2,8 @@
 
 `φ = σ(κ·((s(q, p) − s(q, n)) − Δ̄))`; Δ̄ decays over training. Reconstructed: s(q, n) is the mean score of the query's hardest
 negatives in the batch (the papers have one negative in a triplet; the mean of all negatives is so far below any item that it
-tells nothing apart: benchmarks/filtering.py); Δ̄ falls from 0.2 to 0 by half a cosine; a pair below δ = 0.6 counts φ/δ.
+tells nothing apart: benchmarks/filtering.py); Δ̄ falls from 0.05 to 0 by half a cosine (from 0.2 nearly every pair is
+weighed down at first, which cost what it was to gain); a pair below δ = 0.6 counts φ/δ.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class SampleFilter:
 
     kappa: float = 10.0
     delta: float = 0.6
-    start: float = 0.2
+    start: float = 0.05
     hardest: int = 5
 
     def confidence(self, scores: Tensor, positive: Tensor, ignore: Tensor, progress: float) -> Tensor:
