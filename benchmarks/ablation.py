@@ -15,6 +15,7 @@ from openmoon.runtime import tune_process
 tune_process()
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def main() -> None:
             found[path.stem].append(run(path, overrides, seed, share=True))
             write_text(out.with_suffix(".md"), table(found, args.metric))
     values = {arm: {name: [value(one, name, args.metric) for one in results] for name in DIRECTIONS}
-              for arm, results in found.items()}  # fmt: skip
+                   | {"effective rank": [effective_rank(one) for one in results]} for arm, results in found.items()}  # fmt: skip
     write_json(out.with_suffix(".json"), {"metric": args.metric, "seeds": args.seeds, "arms": values,
                                                "versions": versions(), "machine": machine()})  # fmt: skip
     print(table(found, args.metric))
@@ -58,15 +59,23 @@ def value(result: RetrievalResult, direction: str, metric: str) -> float:
     return metrics[metric]
 
 
+def effective_rank(result: RetrievalResult) -> float:
+    """Of the vectors of the last batch that was looked at in training, of as many as the encoder's dimensions; collapse is 1."""
+    stage = "posttrain" if result.recipe["posttrain"] else "pretrain"
+    lines = (Path(result.recipe["workdir"]) / stage / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [found for line in lines if (found := json.loads(line).get("effective_rank")) is not None][-1]
+
+
 def table(found: dict[str, list[RetrievalResult]], metric: str) -> str:
     """Mean ± standard deviation of the seeds that are done."""
-    head = f"| {metric} | seeds | " + " | ".join(DIRECTIONS) + " |\n|---|---:|" + "---:|" * len(DIRECTIONS) + "\n"
+    head = f"| {metric} | seeds | " + " | ".join(DIRECTIONS) + " | effective rank |\n|---|---:|" + "---:|" * len(DIRECTIONS)
     lines = []
     for arm, results in found.items():
         cells = [[value(one, name, metric) for one in results] for name in DIRECTIONS]
         spread = [f"{np.mean(v):.3f} ± {np.std(v, ddof=1):.3f}" if len(v) > 1 else f"{np.mean(v):.3f}" for v in cells if v]
-        lines.append(f"| {arm} | {len(results)} | " + " | ".join(spread) + " |\n")
-    return head + "".join(lines)
+        rank = f"{np.mean([effective_rank(one) for one in results]):.0f}" if results else ""
+        lines.append(f"\n| {arm} | {len(results)} | " + " | ".join([*spread, rank]) + " |")
+    return head + "---:|" + "".join(lines) + "\n"
 
 
 if __name__ == "__main__":
