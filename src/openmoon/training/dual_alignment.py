@@ -1,8 +1,8 @@
 """Dual-level alignment (MOON2.0): queries meet products, and a product's picture and text meet, in five objectives at once.
 
 Each counts by the experts that its inputs were routed to (`losses/dual_alignment.py`). An objective whose modality a pair
-lacks leaves the pair out; it is never fed zeros. Reconstructed: a product meets queries with all that it has in half of the
-pairs, else with title and picture or with the picture alone.
+lacks leaves the pair out; it is never fed zeros. Reconstructed: a product meets photos without words with all that it has in half
+of the pairs, else with title and picture or with the picture alone; other queries always with all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable
 
 WHOLE = "rich+image"  # a product with all that it has
-# how a product meets queries: most often whole, at times with less, so that it is also found by its picture alone
+# how a product meets a photo without words: at times with less than all, so that it is also found by its picture alone
 PRODUCT_VIEWS, PRODUCT_SHARES = (WHOLE, "title+image", "image"), (0.5, 0.3, 0.2)
 OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
 
@@ -73,15 +73,15 @@ def dual_alignment_objective(
     `contrast` compares; its queue and `hard` negatives are products and serve the three objectives of queries.
     Raises `ValueError` at a step whose pairs meet in no objective.
     """
-    has_both = items.has(WHOLE, complete=True)
+    has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
 
-    def products_shown(products: np.ndarray, rng: np.random.Generator) -> Views:
+    def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Views:
         drawn = rng.choice(PRODUCT_VIEWS, len(products), p=PRODUCT_SHARES)
-        return items.draw(list(np.where(has_both[products], drawn, WHOLE)), products, rng)
+        return items.draw(list(np.where(has_both[products] & wordless[rows], drawn, WHOLE)), products, rng)
 
     def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         chosen = pairs.item[rows]
-        views = [products_shown(chosen, rng)]
+        views = [products_shown(chosen, rows, rng)]
         products = torch.from_numpy(chosen)
         batch = Batch(codes_of(spus[chosen], pairs.query[rows], pairs.session[rows], views[0].identity()), products)
         meetings: list[_Meeting] = []
@@ -101,7 +101,7 @@ def dual_alignment_objective(
             views += [pictures, texts]
         beside = hard.draw(rows, rng)
         if len(beside.owner):
-            views.append(products_shown(beside.product, rng))
+            views.append(products_shown(beside.product, rows[beside.owner], rng))
             nobody = np.full(len(beside.owner), NOBODY)
             codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity())
         if not meetings:
