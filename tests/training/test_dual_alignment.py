@@ -29,21 +29,42 @@ def plan_of(matrix: AlignmentMatrix | None = None, table: PairTable | None = Non
     return objective(ROWS, np.random.default_rng(0), 0.0)
 
 
+def plan_of_pairs(table: PairTable, rows: np.ndarray) -> Plan:
+    objective = dual_alignment_objective(Contrast(tau, (4, 8)), table, items(), SPUS, None, Alignment(within=1.0))
+    return objective(rows, np.random.default_rng(0), 0.0)
+
+
 def expected_losses(whole: Views) -> dict[str, torch.Tensor]:
     """By hand: the queries of a kind among the products of all pairs as shown, save those of one SPU, query or look."""
     table = pairs()
     chosen = table.item[ROWS]
     codes = torch.tensor(np.stack([SPUS[chosen], table.query[ROWS], whole.identity()]))
+    words, photos = ([column[row] for row in ROWS] for column in (table.queries.texts["text"], table.queries.images))
+    alike = torch.tensor([[any(a is not None and a == b for a, b in ((words[i], words[j]), (photos[i], photos[j])))
+                           for j in range(len(ROWS))] for i in range(len(ROWS))])  # fmt: skip
     found = {}
     for name, view in zip(OBJECTIVES, ("text", "image", "text+image"), strict=False):
         have = [r for r, row in enumerate(ROWS) if table.queries.has(view, complete=True)[row]]
         assert 1 < len(have) < len(ROWS)
         compare = partial(
-            info_nce, temperature=0.1, positive=torch.tensor(have), ignore=same_identity(codes[:, have], codes)
+            info_nce, temperature=0.1, positive=torch.tensor(have), ignore=same_identity(codes[:, have], codes) | alike[have]
         )
         asked = vectors(table.queries.show([view] * len(have), ROWS[have]))
         found[name] = matryoshka(compare, [asked, vectors(whole)], [4, 8]).mean()
     return found
+
+
+def test_what_another_query_of_the_same_words_chose_is_no_negative() -> None:
+    """Two shoppers say the same, one shows a photo as well: under words alone they ask one question."""
+    queries = Parts({"text": column("red boot", "red boot", "lamp")}, column("photo", None, None))
+    table = pair_table(queries, np.array([1, 5, 9]), np.array([1, 2, 3]))
+    plan = plan_of_pairs(table, np.arange(3))
+    asked, products = (vectors(plan.views[k]) for k in (1, 0))
+    losses = plan.loss([Encoded(vectors(views)) for views in plan.views]).losses
+    ignore = torch.zeros(3, 3, dtype=torch.bool)
+    ignore[0, 1] = ignore[1, 0] = True
+    expected = matryoshka(partial(info_nce, temperature=0.1, ignore=ignore), [asked, products], [4, 8]).mean()
+    torch.testing.assert_close(losses["text → product"], expected)
 
 
 def test_queries_of_every_kind_meet_products() -> None:

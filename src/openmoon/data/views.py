@@ -14,6 +14,12 @@ from openmoon.io import hash_number
 Column = npt.NDArray[np.object_]  # of str | None
 
 
+def identities(column: Column) -> npt.NDArray[np.int64]:
+    """(N,) int64, equal where a column holds the same; a missing value equals nothing, not even another one."""
+    codes = {value: code for code, value in enumerate(dict.fromkeys(value for value in column if value is not None))}
+    return np.array([-2 - row if value is None else codes[value] for row, value in enumerate(column)], np.int64)
+
+
 @dataclass(frozen=True)
 class Views:
     """Texts and picture keys of a batch, row by row; None where the view has no such part."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.views import Parts, Views
+from openmoon.data.views import Parts, Views, identities
 from openmoon.losses.dual_alignment import (
     AlignmentMatrix,
     load_balance,
@@ -32,7 +32,8 @@ WHOLE = "rich+image"  # a product with all that it has
 PRODUCT_VIEWS, PRODUCT_SHARES = (WHOLE, "title+image", "image"), (0.5, 0.3, 0.2)
 OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
 
-IDENTITIES = 4  # by which a pair's item may be another's false negative: SPU, query, session, product as shown
+# by which a pair's item may be another's false negative: SPU, query, session, product as shown, the query's words, its photo
+IDENTITIES = 6
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def dual_alignment_objective(
     Raises `ValueError` at a step whose pairs meet in no objective.
     """
     has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
+    words, photos = identities(pairs.queries.texts["text"]), identities(pairs.queries.images)
 
     def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Views:
         drawn = rng.choice(PRODUCT_VIEWS, len(products), p=PRODUCT_SHARES)
@@ -83,7 +85,8 @@ def dual_alignment_objective(
         chosen = pairs.item[rows]
         views = [products_shown(chosen, rows, rng)]
         products = torch.from_numpy(chosen)
-        batch = Batch(codes_of(spus[chosen], pairs.query[rows], pairs.session[rows], views[0].identity()), products)
+        names = (spus[chosen], pairs.query[rows], pairs.session[rows], views[0].identity(), words[rows], photos[rows])
+        batch = Batch(codes_of(*names), products)
         meetings: list[_Meeting] = []
         for objective, view in enumerate(("text", "image", "text+image")):
             have = np.flatnonzero(pairs.queries.has(view, complete=True)[rows])
@@ -103,7 +106,7 @@ def dual_alignment_objective(
         if len(beside.owner):
             views.append(products_shown(beside.product, rows[beside.owner], rng))
             nobody = np.full(len(beside.owner), NOBODY)
-            codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity())
+            codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity(), nobody, nobody)
         if not meetings:
             raise ValueError("no pair of the batch has what any objective needs")
 
@@ -117,7 +120,7 @@ def dual_alignment_objective(
                 answers = encoded[0].vectors
                 found = [hard.triplet(encoded[m.query].vectors, m.among, answers, beside, extra)
                          for m in meetings if m.among is not None]  # fmt: skip
-                output.losses["triplet"] = torch.stack(found).mean()
+                output.losses["triplet"] = torch.stack(found).mean() if found else answers.sum() * 0
             contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
             return output
 
