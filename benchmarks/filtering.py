@@ -58,7 +58,7 @@ def main() -> None:
     if recipe.posttrain is None or recipe.posttrain.filter is None:
         parser.error(f"{args.recipe}: posttrain.filter is off in this recipe")
     work = open_workspace(recipe)
-    pairs = training_pairs(work, None)[0]
+    pairs = training_pairs(work, None).pairs
     noise = planted(recipe, pairs)
     rows = []
     print(f"{noise.sum():,} of {len(noise):,} training pairs are planted noise\n")
@@ -95,7 +95,7 @@ def confidences(
     queries, query = query_vectors(work, encode, pairs)
     products, item = np.unique(pairs["item"].to_numpy(), return_inverse=True)
     items = item_vectors(work, encode, products)
-    table = pair_table(pairs)
+    table = pair_table(pairs, pairs)
     codes = torch.from_numpy(np.stack([work.spus[table.item], table.query]))
     found = np.zeros(len(pairs))
     order = np.random.default_rng(0).permutation(len(pairs))

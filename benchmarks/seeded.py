@@ -42,6 +42,6 @@ def _shared(recipe: Recipe) -> Recipe:
     shared = recipe.workdir.parent / f"stage-1-{name}"
     for step in ("pretrain", "augmented"):
         link = recipe.workdir / step
-        if not link.is_symlink():
-            link.symlink_to((shared / step).resolve())
+        link.unlink(missing_ok=True)
+        link.symlink_to((shared / step).resolve())
     return recipe.model_copy(update={"workdir": shared, "encoder": recipe.encoder.dense()})

@@ -237,7 +237,7 @@ class PosttrainConfig(OptimConfig):
 
     start: Path | None = None  # a saved encoder to go on from, with pretrain: null; default: stage 1
 
-    actions: list[Action] = ["click", "cart", "purchase"]
+    actions: list[Action] = Field(["click", "cart", "purchase"], min_length=1)
     weights: dict[Action, Annotated[float, Field(gt=0)]] = {}  # how much a pair counts by its strongest action; default 1
     pairs: PairsConfig = PairsConfig()
     mix: list[PairMix] = Field(MOON_MIX, min_length=1)
@@ -255,6 +255,20 @@ class PosttrainConfig(OptimConfig):
     def _parts_fit_the_objectives(self) -> PosttrainConfig:
         if self.objectives == "dual" and (self.blend or "mix" in self.model_fields_set):
             raise ValueError("mix and blend have no effect with objectives: dual, which shows every view; leave them out")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_without_effect(self) -> PosttrainConfig:
+        given = self.model_fields_set
+        if idle := [action for action in self.weights if action not in self.actions]:
+            raise ValueError(f"weights names {idle[0]}, which is not among actions; add it there or leave the weight out")
+        if "alignment" in given and self.objectives != "dual":
+            raise ValueError("alignment belongs to objectives: dual; set that, or leave it out")
+        if "circle" in given and self.loss != "circle":
+            raise ValueError("circle belongs to loss: circle; set that, or leave it out")
+        if self.pairs.signal == "co-click" and (self.objectives == "dual" or self.negatives.left or self.negatives.pool):
+            raise ValueError("co-click pairs have no shopper's query: use objectives: mix, and neither negatives.left nor "
+                             "negatives.pool")  # fmt: skip
         return self
 
     @model_validator(mode="after")

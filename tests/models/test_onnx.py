@@ -38,6 +38,9 @@ def test_graphs_compute_what_the_encoder_computes(
     for batch in (1, 4, 16):
         np.testing.assert_allclose(load_onnx(encoder, tmp_path).encode(mixed, batch_size=batch), expected, atol=1e-4)
     small = load_onnx(encoder, tmp_path, INT8).encode(mixed)
+    save_onnx(encoder, tmp_path)
+    with pytest.raises(UserError, match="not an export of this encoder in this precision"):
+        load_onnx(encoder, tmp_path, INT8)
     assert (small * expected).sum(1).min() > 0.97
     assert (small != expected).any()
 

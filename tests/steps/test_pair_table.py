@@ -12,14 +12,15 @@ from openmoon.steps.pair_table import pair_table
 def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
     pairs = pl.DataFrame({
         "query_text": ["a", "b", "a"], "query_image_key": [None, "photo", None], "item": [3, 1, 2],
-        "action": ["click", "purchase", "cart"], "asked_text": ["a", "b", "a"], "session": ["s", None, "s"],
+        "action": ["click", "purchase", "cart"], "asked_text": ["a", "b", "a"], "session": ["1", None, "1"],
     }, schema_overrides={"query_image_key": pl.String})  # fmt: skip
-    table = pair_table(pairs, {"cart": 2.0, "purchase": 6.0})
+    table = pair_table(pairs, pairs, {"cart": 2.0, "purchase": 6.0})
     assert table.weight is not None
     assert table.weight.tolist() == pytest.approx([1 / 3, 2, 2 / 3])
     assert table.query[0] == table.query[2] != table.query[1]
-    assert pair_table(pairs).weight is None
+    assert pair_table(pairs, pairs).weight is None
     assert [table.others.of(np.array([p]))[0].tolist() for p in range(3)] == [[2], [], [3]]
     assert len(set(table.session)) == 3
-    visits = pair_table(pairs, sessions=True).session
+    assert len({table.fingerprint(), pair_table(pairs, pairs).fingerprint(), pair_table(pairs[:2], pairs).fingerprint()}) == 3
+    visits = pair_table(pairs, pairs, sessions=True).session
     assert visits[0] == visits[2] != visits[1]

@@ -8,10 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from openmoon.data.lists import Lists
+from openmoon.data.views import Parts
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.training.contrast import Batch, Contrast
 from openmoon.training.negatives import LEFT, NOBODY, Beside, ClassPool, Extra, FromLog, HardNegatives, LeftBehind
 from openmoon.training.queue import ItemQueue
+from tests.training.tables import pair_table
 
 B, E, DIM = 6, 5, 8
 
@@ -81,6 +83,15 @@ def test_what_a_query_wants_may_differ_from_what_its_item_is() -> None:
     ignore = torch.zeros(3, 3, dtype=torch.bool)
     ignore[1, 2] = True
     torch.testing.assert_close(found, info_nce(queries, answers, 0.1, ignore=ignore))
+
+
+def test_hard_negatives_that_a_query_of_the_batch_was_answered_with_are_spared() -> None:
+    names = np.array(["a", "a", "b"], dtype=object)
+    table = pair_table(Parts({"text": names}, np.array([None] * 3, dtype=object)), np.array([0, 2, 4]), np.array([0, 0, 1]))
+    beside = Beside(np.array([1, 1, 1]), np.array([3, 2, 5]), np.zeros(3, bool))  # owned by the pair of "b"
+    spus = np.array([0, 0, 1, 1, 2, 3])
+    assert table.spared(np.array([0, 2]), beside, spus).product.tolist() == [5]  # "a" also chose 2, of one SPU with 3
+    assert table.spared(np.array([2]), beside, spus).product.tolist() == [3, 2, 5]
 
 
 def test_triplets_agree_with_a_loop() -> None:

@@ -112,6 +112,20 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
             assert text in set(items().texts["rich"][others])
 
 
+def test_a_product_that_asks_is_no_negative() -> None:
+    n = 4
+    queries = Parts({"text": column(*[f"item {k}" for k in range(n)])}, column(*[None] * n))
+    table = replace(pair_table(queries, np.array([1, 2, 3, 5]), np.arange(n)), asker=np.array([2, 0, 0, 0]))
+    spus = np.arange(N)
+    plan = posttraining_objective(Contrast(tau, (8,)), table, items(), spus, Mix(["text"], ["title+image"], [1.0]))(
+        np.arange(n), np.random.default_rng(0), 0.0
+    )  # fmt: skip
+    ignore = torch.zeros(n, n, dtype=torch.bool)
+    ignore[0, 1] = True  # query 0 was made of product 2, which is the item of pair 1
+    expected = info_nce(*(vectors(views) for views in plan.views), 0.1, ignore=ignore).mean()
+    torch.testing.assert_close(loss_of(plan)["info_nce"], expected)
+
+
 def test_blended_queries_find_the_items_of_both_pictures() -> None:
     n = 12
     photos = pair_table(Parts({"text": column(*[None] * n)}, column(*[f"photo {k}" for k in range(n)])),

@@ -20,7 +20,7 @@ from openmoon.runtime import machine, versions
 from openmoon.steps.console import console
 from openmoon.steps.evaluate import can_evaluate, held_out_items, held_out_queries
 from openmoon.steps.trained import latest_folder
-from openmoon.steps.workspace import Workspace, open_workspace
+from openmoon.steps.workspace import Workspace, open_workspace, require_size
 
 CALIBRATION, BATCH = 256, 16  # pictures that set the ranges of int8
 TIMED = 256  # products and as many queries at most, for speed and agreement
@@ -63,6 +63,7 @@ def export(recipe: Recipe, out: Path | None = None, encoder_folder: Path | None 
     and with `int8` ONNX in int8. The figures go to `report.json` beside the graphs."""
     work = open_workspace(recipe)
     encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
+    require_size(encoder, work)
     folder = out or recipe.workdir / "onnx-export"
     console.print("  writing graphs" + (" and their int8 copies" if int8 else ""))
     save_onnx(encoder, folder, (lambda: calibration(work)) if int8 else None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
 from openmoon.config import PosttrainConfig
 from openmoon.data.pairs.beside import not_chosen, same_category
 from openmoon.steps.console import console
+from openmoon.steps.pairs import TrainingPairs
 from openmoon.steps.workspace import Workspace
 from openmoon.training.featurize import Featurizer
 from openmoon.training.mining import Mined, MinedNegatives, mine
@@ -16,24 +16,25 @@ from openmoon.training.posttrain import PairTable
 
 
 def build_negatives(
-    config: PosttrainConfig, work: Workspace, pairs: pl.DataFrame, table: PairTable, featurize: Featurizer
+    config: PosttrainConfig, work: Workspace, found: TrainingPairs, table: PairTable, featurize: Featurizer
 ) -> tuple[HardNegatives, MinedNegatives | None]:
     """The sources that `posttrain.negatives` names, for the training pairs (`table` is their training form), and the mined one,
     which is renewed and kept in checkpoints."""
-    wanted = config.negatives
+    wanted, pairs = config.negatives, found.pairs
     sources: dict[str, Source] = {}
     mined: MinedNegatives | None = None
     met = work.met_products() if wanted.left or wanted.pool else None
     if wanted.left and met is not None:
-        left = not_chosen(pairs, met, ["click"], work.spus)
+        left = not_chosen(pairs, found.chosen, met, ["click"], work.spus)
         console.print(f"  negatives: {left.filled.sum():,} of {len(pairs):,} pairs have products that were clicked and left")
         sources[LEFT] = FromLog(left, wanted.left)
     if wanted.pool and met is not None:
-        passed = same_category(not_chosen(pairs, met, ["impression"], work.spus), table.item, work.categories)
+        shown = not_chosen(pairs, found.chosen, met, ["impression"], work.spus)
+        passed = same_category(shown, table.item, work.categories)
         console.print(f"  negatives: {passed.filled.sum():,} of {len(pairs):,} pairs have products of their category that were "
                       "shown and not clicked")  # fmt: skip
         sources["class pool"] = ClassPool(
-            passed, work.rows("train"), work.categories, table.item, wanted.pool.same, wanted.pool.count
+            passed, work.learnt_rows, work.categories, table.item, wanted.pool.same, wanted.pool.count
         )
     if wanted.mined:
         depth, margin = wanted.mined.depth, wanted.mined.margin
@@ -47,7 +48,7 @@ def build_negatives(
 def _mine(work: Workspace, table: PairTable, featurize: Featurizer, depth: int, margin: float) -> Mined:
     featurize.encoder.eval()
     _, first, query = np.unique(table.query, return_index=True, return_inverse=True)
-    products = work.rows("train")
+    products = work.learnt_rows
     found = mine(
         featurize.vectors(table.queries, "text+image", first), query,
         featurize.vectors(work.parts, "rich+image", products), products,

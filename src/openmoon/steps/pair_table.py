@@ -14,20 +14,31 @@ from openmoon.training.posttrain import Mix, PairTable
 
 
 def pair_table(
-    pairs: pl.DataFrame, weights: Mapping[Action, float] | None = None, sessions: bool = False
+    pairs: pl.DataFrame,
+    chosen: pl.DataFrame,
+    weights: Mapping[Action, float] | None = None,
+    sessions: bool = False,
+    askers: np.ndarray | None = None,
 ) -> PairTable:
-    """The training form of pairs (`steps/pairs.py`); `weights` by action, 1 where it names none, are scaled to mean 1. With
-    `sessions` pairs of one visit share an identity."""
+    """The training form of pairs; `chosen` are all that there were before any rule (`steps/pairs.py`). `weights` by action, 1
+    where it names none, are scaled to mean 1. With `sessions` pairs of one visit share an identity. `askers` (P,) are the rows
+    of products that queries were made of."""
     name = pl.concat_str(pl.col("query_text").fill_null(""), pl.col("query_image_key").fill_null(""), separator="\0")
-    queries = Parts({"text": _column(pairs, "query_text")}, _column(pairs, "query_image_key"))
     alone = np.arange(len(pairs))
-    visits = _codes(pairs["session"].fill_null(pl.Series(alone).cast(pl.String))) if sessions else alone
+    own = "\0" + pl.Series(alone).cast(pl.String)  # what no session is called
+    visits = _codes(pairs["session"].fill_null(own)) if sessions else alone
     weight = None
     if weights:
         drawn = pairs["action"].replace_strict(weights, default=1.0, return_dtype=pl.Float64)
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
-    return PairTable(queries, item, _codes(pairs.select(name).to_series()), visits, also_chosen(pairs), weight)
+    query = _codes(pairs.select(name).to_series())
+    return PairTable(query_parts(pairs), item, query, visits, also_chosen(pairs, chosen), weight, askers)
+
+
+def query_parts(pairs: pl.DataFrame) -> Parts:
+    """What the queries of pairs show."""
+    return Parts({"text": _column(pairs, "query_text")}, _column(pairs, "query_image_key"))
 
 
 def build_mix(config: PosttrainConfig) -> Mix:

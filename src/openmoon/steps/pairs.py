@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 
@@ -17,14 +19,29 @@ from openmoon.steps.systems import CachedEncode
 from openmoon.steps.workspace import Workspace, cache_folder
 
 
-def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> tuple[pl.DataFrame, Ledger]:
-    """The pairs of the training split after the rules of `posttrain.pairs`, with spu and category of their items.
+class TrainingPairs(NamedTuple):
+    """The `pairs` of the training split after the rules, with spu and category of their items; what each rule did; and `chosen`,
+    the pairs before the rules: whatever was chosen for a query, whether it is trained on or not."""
 
-    `encoder` scores them for the hardest queries; None where there is no trained one.
-    """
+    pairs: pl.DataFrame
+    ledger: Ledger
+    chosen: pl.DataFrame
+
+    def askers(self, work: Workspace) -> np.ndarray | None:
+        """(P,) rows of the products that queries were made of; None where shoppers asked."""
+        if "asker" not in self.pairs.columns:
+            return None
+        rows = work.items.select(asker="product_id").with_row_index("row")
+        return self.pairs.join(rows, on="asker", how="left", maintain_order="left")["row"].to_numpy().astype(np.int64)
+
+
+def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> TrainingPairs:
+    """The pairs that stage 2 learns from, by the rules of `posttrain.pairs`. `encoder` scores them for the hardest queries; None
+    where there is no trained one."""
     config = posttrain_section(work.recipe)
     rules, ledger = config.pairs, Ledger()
     pairs = _co_clicks(work, config) if rules.signal == "co-click" else work.pairs.filter(split="train")
+    chosen = pairs
     items = work.items.select("product_id", "category", spu="spu_id")
     pairs = pairs.join(items, on="product_id", how="left", maintain_order="left")
     if rules.per_user:
@@ -47,7 +64,7 @@ def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> tuple[pl.
         pairs = ledger.apply("match categories", pairs, lambda p: cleaning.match_categories(p, shares))
     if pairs.is_empty():
         raise UserError("posttrain.pairs: the rules leave no pair to train on; `openmoon data pairs` shows which one drops them.")
-    return pairs, ledger
+    return TrainingPairs(pairs, ledger, chosen)
 
 
 def pair_scores(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> np.ndarray:
@@ -67,7 +84,7 @@ def posttrain_section(recipe: Recipe) -> PosttrainConfig:
 def _co_clicks(work: Workspace, config: PosttrainConfig) -> pl.DataFrame:
     if work.shop.events is None:
         raise UserError("data.events: co-click pairs come from behaviour, but the recipe names no events table.")
-    train = work.items.filter(split="train")
+    train = work.items[work.learnt_rows]
     events = work.shop.events.join(train.select("product_id"), on="product_id", how="semi", maintain_order="left")
     pairs = work.with_picture_keys(co_click_pairs(events, config.actions, train.select("product_id", "title", "image")))
     pairs = pairs.with_columns(asked_text="query_text")
@@ -77,7 +94,7 @@ def _co_clicks(work: Workspace, config: PosttrainConfig) -> pl.DataFrame:
 
 def _impressions(work: Workspace) -> dict[str | None, float]:
     assert work.shop.events is not None  # pairs come from events
-    shares = cleaning.impression_shares(work.shop.events, work.items.filter(split="train").select("product_id", "category"))
+    shares = cleaning.impression_shares(work.shop.events, work.items[work.learnt_rows].select("product_id", "category"))
     if not shares:
         raise UserError("posttrain.pairs.match_categories: the events hold no impression of a training product to take the "
                         "categories' shares from; log impressions, or switch the rule off.")  # fmt: skip

@@ -19,10 +19,10 @@ from openmoon.evaluation.encode import Encode
 from openmoon.models.encoder import ProductEncoder
 from openmoon.steps.console import console
 from openmoon.steps.pair_table import build_mix, pair_table
-from openmoon.steps.pairs import item_vectors, posttrain_section, query_vectors, training_pairs
+from openmoon.steps.pairs import TrainingPairs, item_vectors, posttrain_section, query_vectors, training_pairs
 from openmoon.steps.systems import CachedEncode
 from openmoon.steps.trained import starting_encoder, starts_untrained
-from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
+from openmoon.steps.workspace import Workspace, cache_folder, open_workspace, require_size
 
 RANDOM_NEGATIVES = 5  # per pair, and as many of its category
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -30,19 +30,21 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True)
 class PairsAccount:
-    """The ledger of the rules, how many pairs can show each row of the mix (query, item, wanted, pairs, drawn), score quantiles
+    """The ledger of the rules, how many pairs can show each row of the mix (query, item, wanted, pairs, drawn; None where the
+    objectives show every view), score quantiles
     of positives and negatives by kind of query (query, scores of, pairs, one column a quantile), and titles by product_id."""
 
     pairs: int
     ledger: Ledger
-    mix: pl.DataFrame
+    mix: pl.DataFrame | None
     scores: pl.DataFrame | None
     titles: dict[str, str]
 
     def __rich__(self) -> Group:
         """Tables for the terminal."""
-        parts: list[RenderableType] = [self._rules(), *self._examples(), self._views()]
-        return Group(*parts, *([self._quantiles()] if self.scores is not None else []))
+        parts: list[RenderableType] = [self._rules(), *self._examples()]
+        parts += [self._views(self.mix)] if self.mix is not None else []
+        return Group(*parts, *([self._quantiles(self.scores)] if self.scores is not None else []))
 
     def _rules(self) -> Table:
         table = _table(f"{self.pairs:,} training pairs", "rule")
@@ -63,20 +65,19 @@ class PairsAccount:
                 lines.append(Text(f"  {entry.rule} dropped {' + '.join(asked)} → {item}", style="dim"))
         return lines
 
-    def _views(self) -> Table:
+    def _views(self, mix: pl.DataFrame) -> Table:
         table = _table("Views", "query → item")
         for heading in ("share wanted", "pairs that can", "share drawn"):
             table.add_column(heading, justify="right")
-        for row in self.mix.iter_rows(named=True):
+        for row in mix.iter_rows(named=True):
             table.add_row(f"{row['query']} → {row['item']}", f"{row['wanted']:.1%}", f"{row['pairs']:,}", f"{row['drawn']:.1%}")
         return table
 
-    def _quantiles(self) -> Table:
-        assert self.scores is not None
-        table = _table("Cosine of query and product", *self.scores.columns[:2])
-        for heading in self.scores.columns[2:]:
+    def _quantiles(self, scores: pl.DataFrame) -> Table:
+        table = _table("Cosine of query and product", *scores.columns[:2])
+        for heading in scores.columns[2:]:
             table.add_column(heading, justify="right")
-        for query, of, pairs, *values in self.scores.iter_rows():
+        for query, of, pairs, *values in scores.iter_rows():
             table.add_row(escape(query), of, f"{pairs:,}", *(f"{v:.3f}" for v in values))
         return table
 
@@ -86,17 +87,20 @@ def account(recipe: Recipe, encoder_folder: Path | None = None) -> PairsAccount:
     not at all where that is untrained."""
     work = open_workspace(recipe)
     encoder = _scoring_encoder(work, encoder_folder)
-    pairs, ledger = training_pairs(work, encoder)
+    found = training_pairs(work, encoder)
+    pairs, dual = found.pairs, posttrain_section(recipe).objectives == "dual"
     scores = None
     if encoder is not None:
         scores = _score_quantiles(work, CachedEncode(encoder, work.images, cache_folder(recipe)), pairs)
     titles = dict(work.items.select("product_id", "title").iter_rows())
-    return PairsAccount(len(pairs), ledger, _mix_counts(work, pairs), scores, titles)
+    return PairsAccount(len(pairs), found.ledger, None if dual else _mix_counts(work, found), scores, titles)
 
 
 def _scoring_encoder(work: Workspace, folder: Path | None) -> ProductEncoder | None:
     if folder is not None:
-        return ProductEncoder.from_pretrained(folder)
+        encoder = ProductEncoder.from_pretrained(folder)
+        require_size(encoder, work)
+        return encoder
     if starts_untrained(work.recipe):
         return None
     try:
@@ -110,9 +114,9 @@ def _table(title: str, *left: str) -> Table:
     return Table(*left, title=title, title_justify="left", title_style="bold", header_style="dim")
 
 
-def _mix_counts(work: Workspace, pairs: pl.DataFrame) -> pl.DataFrame:
+def _mix_counts(work: Workspace, found: TrainingPairs) -> pl.DataFrame:
     config = posttrain_section(work.recipe)
-    chances = build_mix(config).probabilities(pair_table(pairs), work.parts)
+    chances = build_mix(config).probabilities(pair_table(found.pairs, found.chosen), work.parts)
     drawn = chances.sum(0) / max(chances.sum(), 1)
     return pl.DataFrame({
         "query": [m.query for m in config.mix], "item": [m.item for m in config.mix],
@@ -124,7 +128,7 @@ def _mix_counts(work: Workspace, pairs: pl.DataFrame) -> pl.DataFrame:
 def _score_quantiles(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> pl.DataFrame:
     """Positives beside random products of the training split, and random ones of the same category."""
     queries, query = query_vectors(work, encode, pairs)
-    train = work.rows("train")
+    train = work.learnt_rows
     place = np.full(len(work.items), -1)
     place[train] = np.arange(len(train))
     items, own = item_vectors(work, encode, train), place[pairs["item"].to_numpy()]

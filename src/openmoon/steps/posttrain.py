@@ -8,16 +8,17 @@ import numpy as np
 import polars as pl
 from torch import nn
 
-from openmoon.config import Recipe
+from openmoon.config import PosttrainConfig, Recipe
 from openmoon.data.views import Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
+from openmoon.io import content_hash
 from openmoon.models.encoder import ProductEncoder
 from openmoon.steps.console import console
 from openmoon.steps.negatives import build_negatives
 from openmoon.steps.objective import build_objective
-from openmoon.steps.pair_table import build_mix, pair_table
-from openmoon.steps.pairs import training_pairs
+from openmoon.steps.pair_table import build_mix, pair_table, query_parts
+from openmoon.steps.pairs import TrainingPairs, training_pairs
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.steps.trained import starting_encoder, starts_untrained
 from openmoon.steps.variants import variants_hash, with_variants
@@ -25,7 +26,7 @@ from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
 from openmoon.training.loop import nothing
-from openmoon.training.posttrain import Mix, PairTable
+from openmoon.training.posttrain import Mix
 
 MAX_VALIDATION_PAIRS = 2000  # per direction
 
@@ -41,36 +42,39 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     with world.leader_first():
         work = open_workspace(recipe)
         encoder = starting_encoder(recipe, work.data_hash)
-        pairs = _fitting(work, mix, None if starts_untrained(recipe) else encoder)
-        table = pair_table(pairs, config.weights, config.negatives.session)
+        found = _fitting(work, config, mix, None if starts_untrained(recipe) else encoder)
+        table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.session, found.askers(work))
         val = work.pairs.filter(split="val")
         items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
-        learnt = _inputs(items, [table], work.rows("train") if hard else np.unique(table.item))
-        shown = _inputs(items, [table, pair_table(val)], np.arange(len(items)))
+        learnt = _inputs(items, [table.queries], work.learnt_rows if hard else np.unique(table.item))
+        shown = _inputs(items, [table.queries, query_parts(val)], np.arange(len(items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
         if starts_untrained(recipe):
             start_fusion(featurize, learnt)
-        negatives, mined = build_negatives(config, work, pairs, table, featurize)
+        negatives, mined = build_negatives(config, work, found, table, featurize)
     built = build_objective(config, encoder, table, items, work.spus, mix, negatives)
     return train_stage(
         "posttrain", work, featurize, config, len(table), built.heads, built.objective,
         lambda: _validate(work, featurize, val), fresh,
-        origin=(encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint()) + variants_hash(items),
+        origin=content_hash(encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint(),
+                            variants_hash(items), table.fingerprint(), negatives.fingerprint()),
         memory=nn.ModuleDict({name: kept for name, kept in (("queue", built.queue), ("mined", mined)) if kept is not None}),
         world=world, before_step=mined.before_step if mined else nothing,
     )  # fmt: skip
 
 
-def _fitting(work: Workspace, mix: Mix, encoder: ProductEncoder | None) -> pl.DataFrame:
-    """The training pairs that the mix can show; the others are counted."""
-    pairs, ledger = training_pairs(work, encoder)
-    for entry in ledger.entries:
+def _fitting(work: Workspace, config: PosttrainConfig, mix: Mix, encoder: ProductEncoder | None) -> TrainingPairs:
+    """The training pairs, of which the mix leaves out those that it cannot show; they are counted."""
+    found = training_pairs(work, encoder)
+    for entry in found.ledger.entries:
         console.print(f"  pairs: {entry.rule}: {entry.dropped:,} dropped, {entry.repeated:,} repeated, {entry.kept:,} left")
-    fits = mix.probabilities(pair_table(pairs), work.parts).sum(1) > 0.5
+    if config.objectives == "dual":
+        return found
+    fits = mix.probabilities(pair_table(found.pairs, found.chosen), work.parts).sum(1) > 0.5
     if not fits.all():
         console.print(f"  pairs: {(~fits).sum():,} of {len(fits):,} fit no view of posttrain.mix and are left out")
-    return pairs.filter(pl.Series(fits))
+    return found._replace(pairs=found.pairs.filter(pl.Series(fits)))
 
 
 def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict[str, float]:
@@ -91,7 +95,7 @@ def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict
             distinct = pairs.unique(column, maintain_order=True).select(column).with_row_index("query")
             pairs = pairs.join(distinct, on=column, how="left", maintain_order="left")
             queries = featurize.vectors(
-                pair_table(pairs.unique(column, maintain_order=True)).queries, view, np.arange(len(distinct))
+                query_parts(pairs.unique(column, maintain_order=True)), view, np.arange(len(distinct))
             )
             found = retrieval_metrics(
                 queries, items, np.stack([pairs["query"].to_numpy(), position[pairs["item"].to_numpy()]], 1)
@@ -103,11 +107,11 @@ def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict
     return {"score": sum(scores) / len(scores), **metrics}
 
 
-def _inputs(items: Parts, tables: list[PairTable], rows: np.ndarray) -> Inputs:
-    """What the pairs and the products in `rows` show, variants too."""
-    columns = [items.images[rows], *(t.queries.images for t in tables)]
+def _inputs(items: Parts, queries: list[Parts], rows: np.ndarray) -> Inputs:
+    """What the queries and the products in `rows` show, variants too."""
+    columns = [items.images[rows], *(q.images for q in queries)]
     images = [key for column in columns for key in column if key is not None]
-    columns = [*(column[rows] for column in items.texts.values()), *(t.queries.texts["text"] for t in tables)]
+    columns = [*(column[rows] for column in items.texts.values()), *(q.texts["text"] for q in queries)]
     texts = [text for column in columns for text in column if text is not None]
     if items.variants is not None:
         images += [key for row in rows for key in items.variants.images[row]]

@@ -33,4 +33,4 @@ def variants_hash(items: Parts) -> str:
     """Identity of the variants, which a run's checkpoint belongs to; empty where there are none."""
     if items.variants is None:
         return ""
-    return "-" + content_hash(repr(items.variants.texts), repr(items.variants.images))[:16]
+    return content_hash(repr(items.variants.texts), repr(items.variants.images))

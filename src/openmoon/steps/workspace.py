@@ -21,6 +21,7 @@ from openmoon.data.text import item_texts
 from openmoon.data.views import Parts
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash
+from openmoon.models.encoder import ProductEncoder
 from openmoon.steps.console import bar, console
 
 
@@ -56,9 +57,9 @@ class Workspace:
         return pairs.with_columns(asked_text="query_text")
 
     def met_products(self) -> pl.DataFrame:
-        """What every query met of the training products: asked_text, query_image_key, item, and the strongest action."""
+        """What every query met of the products that are learnt from: asked_text, query_image_key, item, strongest action."""
         assert self.shop.events is not None  # pairs come from events
-        train = self.items.with_row_index("item").filter(split="train").select("product_id", "item")
+        train = self.items.with_row_index("item").select("product_id", "item")[self.learnt_rows]
         events = self.shop.events.join(train, on="product_id", how="semi", maintain_order="left")
         met = self.with_picture_keys(behaviour_pairs(events, ACTIONS)).join(train, on="product_id", maintain_order="left")
         return met.select("query_image_key", "item", "action", asked_text="query_text")
@@ -90,6 +91,12 @@ class Workspace:
         """Rows of `items` that belong to `split`."""
         return np.flatnonzero(self.items["split"].to_numpy() == split)
 
+    @property
+    def learnt_rows(self) -> np.ndarray:
+        """Rows of `items` that training pairs may hold: those of the training split, or all where queries are divided instead of
+        products."""
+        return np.arange(len(self.items)) if self.recipe.data.split.by == "given" else self.rows("train")
+
     @cached_property
     def data_hash(self) -> str:
         """Identity of what is learnt from, 16 hex digits: texts, pictures and split of the products, and behaviour.
@@ -118,6 +125,13 @@ def open_workspace(recipe: Recipe) -> Workspace:
     if len(rejected):
         console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {recipe.workdir / 'rejected.parquet'}")
     return Workspace(recipe, shop, images, items)
+
+
+def require_size(encoder: ProductEncoder, work: Workspace) -> None:
+    """`UserError` where an encoder sees pictures of another size than the recipe decodes."""
+    if (size := encoder.image_size) != work.images.size:
+        raise UserError(f"encoder.image.size: the encoder sees pictures of {size} px, the recipe decodes them at "
+                        f"{work.images.size}; add encoder.image.size={size}.")  # fmt: skip
 
 
 def cache_folder(recipe: Recipe) -> Path:

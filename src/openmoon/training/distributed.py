@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -83,5 +84,6 @@ def open_world() -> World:
     if size == 1:
         return ALONE
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # gloo: encoders are trained on the CPU. The leader may fill caches for hours while the others wait.
+        dist.init_process_group("gloo", timeout=timedelta(days=1))
     return World(dist.get_rank(), size)

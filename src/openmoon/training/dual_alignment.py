@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from openmoon.data.views import Parts, Views, identities
+from openmoon.errors import UserError
 from openmoon.losses.dual_alignment import (
     AlignmentMatrix,
     load_balance,
@@ -72,7 +73,7 @@ def dual_alignment_objective(
     """The five objectives for a batch of pairs; without experts (`matrix` None) all count alike.
 
     `contrast` compares; its queue and `hard` negatives are products and serve the three objectives of queries.
-    Raises `ValueError` at a step whose pairs meet in no objective.
+    Raises `UserError` at a step whose pairs meet in no objective.
     """
     has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
     words, photos = identities(pairs.queries.texts["text"]), identities(pairs.queries.images)
@@ -102,13 +103,14 @@ def dual_alignment_objective(
             place = len(views)
             meetings += [_Meeting(3, place, place + 1, within), _Meeting(4, place + 1, place, within)]
             views += [pictures, texts]
-        beside = hard.draw(rows, rng)
+        beside = pairs.spared(rows, hard.draw(rows, rng), spus)
         if len(beside.owner):
             views.append(products_shown(beside.product, rows[beside.owner], rng))
             nobody = np.full(len(beside.owner), NOBODY)
             codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity(), nobody, nobody)
         if not meetings:
-            raise ValueError("no pair of the batch has what any objective needs")
+            raise UserError(f"posttrain: a batch of {len(rows)} pairs holds nothing that the five objectives compare (two "
+                            "queries of a kind, or two products with text and picture); raise posttrain.batch_size.")  # fmt: skip
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             def weigh(losses: Tensor, some: np.ndarray) -> Tensor:

@@ -38,6 +38,8 @@ def mine(
     """
     place = np.full(len(spus), -1)
     place[products] = np.arange(len(products))
+    if (place[item] < 0).any():
+        raise ValueError("the item of every pair must be among the products that are mined")
     table = np.full((len(query), depth), -1, np.int32)
     counts = np.zeros(4, np.int64)  # candidates, chosen for the query, too similar, taken
     vectors, asked = torch.from_numpy(np.ascontiguousarray(items)), torch.from_numpy(np.ascontiguousarray(queries))

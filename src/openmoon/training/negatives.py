@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from openmoon.data.lists import Lists
+from openmoon.io import content_hash
 from openmoon.losses import triplet
 
 LEFT = "clicked and left"
@@ -111,6 +112,12 @@ class HardNegatives:
 
     sources: Mapping[str, Source]
     triplet: LeftBehind | None = None
+
+    def fingerprint(self) -> str:
+        """Identity of what the log has beside the pairs; what is mined follows from the training."""
+        lists = [source.beside if isinstance(source, FromLog) else source.passed for source in self.sources.values()
+                 if isinstance(source, FromLog | ClassPool)]  # fmt: skip
+        return content_hash(*(part.tobytes() for one in lists for part in (one.start, one.values)))
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> Beside:
         """What stands beside the pairs in `rows`."""

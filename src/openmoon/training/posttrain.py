@@ -12,8 +12,9 @@ from torch import Tensor
 from openmoon.data.blend import draw_partners
 from openmoon.data.lists import Lists
 from openmoon.data.views import Parts, Views
+from openmoon.io import content_hash
 from openmoon.training.contrast import Batch, Contrast, codes_of
-from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
+from openmoon.training.negatives import NOBODY, NONE, Beside, Extra, HardNegatives
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 
 PRODUCT = "rich+image"  # a query shown as a product: another one that was chosen for the same query
@@ -25,7 +26,8 @@ IDENTITIES = 6
 class PairTable:
     """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
     identity of each query (equal for equal inputs) and `session` (P,) of its visit, `others` the further products that were
-    chosen for the query, and `weight` (P,), how much each pair counts (None: all alike)."""
+    chosen for the query, `weight` (P,), how much each pair counts (None: all alike), and `asker` (P,), the product that a query
+    was made of (None: shoppers asked)."""
 
     queries: Parts
     item: np.ndarray
@@ -33,6 +35,7 @@ class PairTable:
     session: np.ndarray
     others: Lists
     weight: np.ndarray | None = None
+    asker: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.item)
@@ -41,13 +44,22 @@ class PairTable:
         """The losses of the pairs in `rows`, (B,), each times its weight."""
         return losses if self.weight is None else losses * torch.from_numpy(self.weight[rows]).to(losses)
 
+    def fingerprint(self) -> str:
+        """Identity of the pairs, which a run's checkpoint belongs to."""
+        parts = (self.item, self.query, self.session, self.others.start, self.others.values, self.weight, self.asker)
+        return content_hash(*(b"" if part is None else part.tobytes() for part in parts))
+
+    def spared(self, rows: np.ndarray, beside: Beside, spus: np.ndarray) -> Beside:
+        """Hard negatives of the pairs in `rows` without those that any of their queries is known to be answered with too."""
+        return beside.take(~np.isin(spus[beside.product], spus[self.others.of(rows)[0]]))
+
     def asks(self, view: str) -> np.ndarray:
         """(P,) bool: pairs whose query can be shown under `view`."""
         return self.others.filled if view == PRODUCT else self.queries.has(view, complete=True)
 
     def ask(self, views: Sequence[str], rows: np.ndarray, items: Parts, rng: np.random.Generator) -> tuple[Views, np.ndarray]:
         """The queries of `rows` under `views`, and the products that stand for some of them (B,), -1 where none does."""
-        standing = np.full(len(rows), -1)
+        standing = np.full(len(rows), -1) if self.asker is None else self.asker[rows]
         products = np.flatnonzero([view == PRODUCT for view in views])
         if not len(products):
             return self.queries.show(views, rows), standing
@@ -108,7 +120,7 @@ def posttraining_objective(
             asked = asked.blended(partner, share)
             batch = replace(batch, second=torch.from_numpy(partner), share=torch.from_numpy(share))
         views = [asked, shown]
-        beside = hard.draw(rows, rng)
+        beside = pairs.spared(rows, hard.draw(rows, rng), spus)
         beside = beside.take(shows[kind[beside.owner], beside.product])
         if len(beside.owner):
             views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng))

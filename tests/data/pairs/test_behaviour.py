@@ -31,7 +31,7 @@ def test_chosen_actions_with_a_query_become_distinct_pairs() -> None:
         (None, "photo.jpg", "b", 1, "click"),
     ]
     assert found["users"].to_list() == [["u", "v"], ["v"]]
-    assert found["session"].to_list() == ["visit u", "visit v"]
+    assert found["session"].to_list() == ["u/visit u", "v/visit v"]
 
 
 def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:
@@ -41,5 +41,10 @@ def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:
     found = co_click_pairs(log, ["click"], catalog)
     # u clicks a (twice, once counted), b, c; v only a; c has nothing to show as a query
     assert found.select("query_text", "query_image", "product_id").rows() == [("A", "a.jpg", "b"), ("B", None, "c")]
+    shuffled = co_click_pairs(log[[4, 2, 0, 3, 1]], ["click"], catalog)
+    assert sorted(shuffled.select("query_text", "product_id").rows()) == [("A", "b"), ("B", "c")]
+    assert found["asker"].to_list() == ["a", "b"]
+    same_names = log.with_columns(session_id=pl.lit("1"))  # visits numbered for each shopper
+    assert co_click_pairs(same_names, ["click"], catalog).rows() == found.with_columns(session=pl.lit("u/1")).rows()
     by_day = co_click_pairs(events(rows, "uuuvu", sessions=False), ["click"], catalog)
     assert by_day.select("query_text", "product_id").rows() == found.select("query_text", "product_id").rows()

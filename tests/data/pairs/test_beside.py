@@ -35,19 +35,26 @@ def test_lists_agree_with_loops(chosen: list[tuple[int, int, str]], shown: list[
 
     table, log = pairs.to_dicts(), met.to_dicts()
     others = [{o["item"] for o in table if same(p, o)} - {p["item"]} for p in table]
-    assert as_sets(also_chosen(pairs)) == others
+    assert as_sets(also_chosen(pairs, pairs)) == others
     passed = [
         {o["item"] for o in log if same(p, o) and o["action"] == "click"
          and SPUS[o["item"]] not in {SPUS[c["item"]] for c in table if same(p, c)}}
         for p in table
     ]  # fmt: skip
-    found = not_chosen(pairs, met, ["click"], SPUS)
+    found = not_chosen(pairs, pairs, met, ["click"], SPUS)
     assert as_sets(found) == passed
     category = np.arange(12) // 4
     near = same_category(found, pairs["item"].to_numpy(), category)
     assert as_sets(near) == [
         {i for i in s if category[i] == category[p["item"]]} for s, p in zip(passed, table, strict=True)
     ]
+
+
+def test_what_a_rule_dropped_is_still_no_negative() -> None:
+    chosen = frame([(0, 0, "cart"), (0, 2, "cart"), (1, 0, "cart")])
+    kept, met = chosen[[1, 2]], frame([(0, 1, "click"), (0, 4, "click")])
+    assert as_sets(also_chosen(kept, chosen)) == [{0}, set()]
+    assert as_sets(not_chosen(kept, chosen, met, ["click"], SPUS)) == [{4}, set()]  # 1 is of the SPU of 0
 
 
 def test_draws_come_from_the_own_list() -> None:

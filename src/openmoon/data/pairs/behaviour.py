@@ -11,8 +11,8 @@ from openmoon.data.schema import ACTIONS
 STRENGTH = pl.Enum(ACTIONS)
 _SUMMARY = (
     pl.len().alias("count"), pl.col("user_id").unique(maintain_order=True).alias("users"),
-    pl.col("session_id").first().alias("session"), pl.col("action").cast(STRENGTH).max().cast(pl.String),
-    pl.col("split").first(),
+    pl.format("{}/{}", "user_id", "session_id").drop_nulls().first().alias("session"),
+    pl.col("action").cast(STRENGTH).max().cast(pl.String), pl.col("split").first(),
 )  # fmt: skip
 
 
@@ -39,24 +39,25 @@ def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.Dat
     """Products chosen one after the other in a session, as pairs of the first's title and picture with the second.
 
     A comparison, not a recommendation: what is clicked in a row follows popularity and position more than likeness. The
-    columns are those of `behaviour_pairs`; `catalog` holds product_id, title, image. A session is a `session_id`, or a
+    columns are those of `behaviour_pairs`, and `asker`, the first product's id; `catalog` holds product_id, title, image.
+    A session is a `session_id`, or a
     shopper's day where the log has none. Pairs of a product with itself are left out.
     """
     visit = pl.coalesce("session_id", pl.format("{}/{}", "user_id", pl.col("timestamp").dt.date()))
-    second = pl.col("product_id").shift(-1).over("visit")
+    second = pl.col("product_id").shift(-1).over("user_id", "visit")
     shown = catalog.lazy().select("product_id", query_text="title", query_image="image")
     return (
         events.lazy()
         .filter(pl.col("action").is_in(list(actions)))
         .with_columns(visit.alias("visit"))
-        .unique(["user_id", "visit", "product_id"], keep="first", maintain_order=True)
         .sort("timestamp", maintain_order=True)
+        .unique(["user_id", "visit", "product_id"], keep="first", maintain_order=True)
         .select("user_id", "session_id", "action", "split", "product_id", second.alias("second"))
         .filter(pl.col("second").is_not_null())
         .join(shown, on="product_id", how="inner", maintain_order="left")
         .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
-        .drop("product_id").rename({"second": "product_id"})
+        .rename({"product_id": "asker", "second": "product_id"})
         .group_by("query_text", "query_image", "product_id", maintain_order=True)
-        .agg(*_SUMMARY)
+        .agg(*_SUMMARY, pl.col("asker").first())
         .collect()
     )  # fmt: skip

@@ -12,23 +12,26 @@ from openmoon.data.lists import Lists
 QUERY = ["asked_text", "query_image_key"]  # the text as it was in the log, also where a rule took it from the pair
 
 
-def also_chosen(pairs: pl.DataFrame) -> Lists:
-    """For each pair the rows (`item`) of the other products of pairs with its query, each once."""
-    chosen = pairs.select(*QUERY, other="item").unique(maintain_order=True)
-    return _lists(pairs, _answers(pairs, chosen).filter(pl.col("item") != pl.col("other")))
+def also_chosen(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
+    """For each pair the rows (`item`) of the other products that were chosen for its query, each once. `chosen` are all pairs
+    (the columns of QUERY, and item), also those that rules have dropped since."""
+    others = chosen.select(*QUERY, other="item").unique(maintain_order=True)
+    return _lists(pairs, _answers(pairs, others).filter(pl.col("item") != pl.col("other")))
 
 
-def not_chosen(pairs: pl.DataFrame, met: pl.DataFrame, actions: Sequence[str], spus: np.ndarray) -> Lists:
+def not_chosen(
+    pairs: pl.DataFrame, chosen: pl.DataFrame, met: pl.DataFrame, actions: Sequence[str], spus: np.ndarray
+) -> Lists:
     """For each pair the rows of the products that its query met with nothing stronger than `actions`.
 
-    `met` holds asked_text, query_image_key, item and the strongest action between each query and product. Products of the SPU of
-    anything chosen for the query are left out. `spus` is of all products.
+    `chosen` as in `also_chosen`; `met` holds asked_text, query_image_key, item and the strongest action between each query
+    and product. Products of the SPU of anything chosen for the query are left out. `spus` is of all products.
     """
     spu = pl.Series("spu", spus)
-    chosen = pairs.select(*QUERY, spu=spu[pairs["item"]]).unique()
+    right = chosen.select(*QUERY, spu=spu[chosen["item"]]).unique()
     candidates = met.filter(pl.col("action").is_in(list(actions))).select(*QUERY, other="item").unique(maintain_order=True)
     candidates = candidates.with_columns(spu=spu[candidates["other"]])
-    candidates = candidates.join(chosen, on=[*QUERY, "spu"], how="anti", nulls_equal=True, maintain_order="left")
+    candidates = candidates.join(right, on=[*QUERY, "spu"], how="anti", nulls_equal=True, maintain_order="left")
     return _lists(pairs, _answers(pairs, candidates))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from openmoon.errors import UserError
 from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.fusion import OnnxFusion, export_fusion
@@ -20,7 +22,10 @@ FLOAT, INT8 = "", "-int8"
 
 def save_onnx(encoder: ProductEncoder, folder: Path, pictures: Callable[[], list[np.ndarray]] | None = None) -> None:
     """Write image.onnx, text.onnx, fusion.onnx, the tokenizer and encoder.json; with `pictures` (batches of pixels that int8
-    takes its ranges from, (B, 3, S, S) float32 in 0–255) also `-int8` copies of the graphs."""
+    takes its ranges from, (B, 3, S, S) float32 in 0–255) also `-int8` copies of the graphs. Graphs of an earlier export go; what
+    else is in the folder stays. encoder.json comes last: without it the folder is no export."""
+    for name in ("encoder.json", *(f"{graph}{precision}.onnx" for graph in GRAPHS for precision in (FLOAT, INT8))):
+        (folder / name).unlink(missing_ok=True)
     export_image(encoder.image, encoder.image_size, folder / "image.onnx")
     export_text(encoder, folder / "text.onnx")
     export_fusion(encoder, folder / "fusion.onnx")
@@ -39,7 +44,12 @@ def save_onnx(encoder: ProductEncoder, folder: Path, pictures: Callable[[], list
 
 
 def load_onnx(encoder: ProductEncoder, folder: Path, precision: str = FLOAT, threads: int | None = None) -> ProductEncoder:
-    """`encoder` computing with the graphs that `save_onnx` wrote of it; `precision` is `FLOAT` or `INT8`."""
+    """`encoder` computing with the graphs that `save_onnx` wrote of it; `precision` is `FLOAT` or `INT8`. `UserError` where the
+    folder holds another encoder or no such precision."""
+    facts = folder / "encoder.json"
+    written = json.loads(facts.read_text(encoding="utf-8"))["encoder"] if facts.exists() else None
+    if written != encoder.fingerprint() or not (folder / f"fusion{precision}.onnx").exists():
+        raise UserError(f"{folder}: not an export of this encoder in this precision; run `openmoon export` again.")
     threads = threads or torch.get_num_threads()
     image = OnnxImageTrunk(folder / f"image{precision}.onnx", encoder.image.dim, threads)
     text = OnnxTextModel(folder / f"text{precision}.onnx", encoder.text.model.config, threads)
