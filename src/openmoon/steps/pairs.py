@@ -82,19 +82,15 @@ def posttrain_section(recipe: Recipe) -> PosttrainConfig:
 
 
 def _co_clicks(work: Workspace, config: PosttrainConfig) -> pl.DataFrame:
-    if work.shop.events is None:
-        raise UserError("data.events: co-click pairs come from behaviour, but the recipe names no events table.")
-    train = work.items[work.learnt_rows]
-    events = work.shop.events.join(train.select("product_id"), on="product_id", how="semi", maintain_order="left")
-    pairs = work.with_picture_keys(co_click_pairs(events, config.actions, train.select("product_id", "title", "image")))
+    shown = work.items.select("product_id", "title", "image")
+    pairs = work.with_picture_keys(co_click_pairs(work.learnt_events, config.actions, shown))
     pairs = pairs.with_columns(asked_text="query_text")
     rows = work.items.select("product_id").with_row_index("item")
     return pairs.join(rows, on="product_id", how="left", maintain_order="left")
 
 
 def _impressions(work: Workspace) -> dict[str | None, float]:
-    assert work.shop.events is not None  # pairs come from events
-    shares = cleaning.impression_shares(work.shop.events, work.items[work.learnt_rows].select("product_id", "category"))
+    shares = cleaning.impression_shares(work.learnt_events, work.items.select("product_id", "category"))
     if not shares:
         raise UserError("posttrain.pairs.match_categories: the events hold no impression of a training product to take the "
                         "categories' shares from; log impressions, or switch the rule off.")  # fmt: skip

@@ -58,11 +58,9 @@ class Workspace:
 
     def met_products(self) -> pl.DataFrame:
         """What every query met of the products that are learnt from: asked_text, query_image_key, item, strongest action."""
-        assert self.shop.events is not None  # pairs come from events
-        train = self.items.with_row_index("item").select("product_id", "item")[self.learnt_rows]
-        events = self.shop.events.join(train, on="product_id", how="semi", maintain_order="left")
-        met = self.with_picture_keys(behaviour_pairs(events, ACTIONS)).join(train, on="product_id", maintain_order="left")
-        return met.select("query_image_key", "item", "action", asked_text="query_text")
+        rows = self.items.select("product_id").with_row_index("item")
+        met = self.with_picture_keys(behaviour_pairs(self.learnt_events, ACTIONS))
+        return met.join(rows, on="product_id", maintain_order="left").select("query_image_key", "item", "action", asked_text="query_text")
 
     @cached_property
     def _behaviour(self) -> pl.DataFrame:
@@ -96,6 +94,15 @@ class Workspace:
         """Rows of `items` that training pairs may hold: those of the training split, or all where queries are divided instead of
         products."""
         return np.arange(len(self.items)) if self.recipe.data.split.by == "given" else self.rows("train")
+
+    @property
+    def learnt_events(self) -> pl.DataFrame:
+        """The events with products that are learnt from; where the log says which are held out, not those."""
+        if self.shop.events is None:
+            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
+        products = self.items.select("product_id")[self.learnt_rows]
+        events = self.shop.events.join(products, on="product_id", how="semi", maintain_order="left")
+        return events.filter(split="train") if self.recipe.data.split.by == "given" else events
 
     @cached_property
     def data_hash(self) -> str:
