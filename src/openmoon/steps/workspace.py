@@ -60,7 +60,8 @@ class Workspace:
         """What every query met of the products that are learnt from: asked_text, query_image_key, item, strongest action."""
         rows = self.items.select("product_id").with_row_index("item")
         met = self.with_picture_keys(behaviour_pairs(self.learnt_events, ACTIONS))
-        return met.join(rows, on="product_id", maintain_order="left").select("query_image_key", "item", "action", asked_text="query_text")
+        met = met.join(rows, on="product_id", maintain_order="left")
+        return met.select("query_image_key", "item", "action", asked_text="query_text")
 
     @cached_property
     def _behaviour(self) -> pl.DataFrame:

@@ -1,0 +1,50 @@
+"""The encoder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from openmoon.config.section import Fraction, Section
+
+
+class ImageTrunkConfig(Section):
+    """`trunk` is efficientnet-lite0, -lite1 or -lite2, or the name or folder of any Hugging Face vision model."""
+
+    trunk: str = "efficientnet-lite0"
+    size: int = Field(224, ge=32, le=1024)  # side of the square picture in pixels
+    grid: int = Field(0, ge=0, le=32)  # pool the feature map to grid x grid tokens; 0 keeps it as it is
+
+
+class TextTrunkConfig(Section):
+    """`trunk` is minilm-l6 or the name or folder of any Hugging Face text model."""
+
+    trunk: str = "minilm-l6"
+    max_tokens: int = Field(64, ge=4, le=512)
+
+
+class FusionConfig(Section):
+    """The transformer over the tokens of both trunks."""
+
+    width: int = Field(256, ge=16)
+    layers: int = Field(2, ge=0, le=48)
+    heads: int = Field(4, ge=1)
+    expansion: float = Field(2.0, gt=0)  # hidden width of the FFN / width
+    dropout: Fraction = 0.0
+    pooling: Literal["modality", "token"] = "modality"
+    experts: int = Field(0, ge=0, le=64)  # modality-driven experts in the later half of the layers, from stage 2 on; 0 = dense
+    top: int = Field(2, ge=1)  # of them see each token
+
+
+class EncoderConfig(Section):
+    """The compact encoder. `dims` are the Matryoshka dimensions; the largest is the vector's length."""
+
+    image: ImageTrunkConfig = ImageTrunkConfig()
+    text: TextTrunkConfig = TextTrunkConfig()
+    fusion: FusionConfig = FusionConfig()
+    dims: list[Annotated[int, Field(ge=1)]] = Field([64, 128, 256], min_length=1)
+
+    def dense(self) -> EncoderConfig:
+        """The same without experts: what stage 1 trains."""
+        return self.model_copy(update={"fusion": self.fusion.model_copy(update={"experts": 0})})

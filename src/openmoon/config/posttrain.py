@@ -1,0 +1,166 @@
+"""Stage 2: pairs, views, losses, negatives, guards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from openmoon.config.section import Action, Fraction, Section, View
+from openmoon.config.training import OptimConfig
+
+
+class PairMix(Section):
+    """A share of the training pairs: which view of the query meets which view of the item."""
+
+    query: Literal["text", "image", "text+image", "rich+image"]  # rich+image: another product chosen for the query
+    item: View
+    share: float = Field(gt=0)
+
+
+MOON_MIX = [
+    PairMix(query=q, item=i, share=s)
+    for q, i, s in (
+        ("text", "rich", 0.2), ("text", "image", 0.2), ("text", "title+image", 0.2), ("text", "rich+image", 0.5),
+        ("image", "image", 0.2), ("image", "title+image", 0.5), ("image", "rich+image", 0.2),
+        ("text+image", "title+image", 0.5), ("rich+image", "rich+image", 0.1),
+    )
+]  # fmt: skip
+
+
+class PairsConfig(Section):
+    """Which pairs of the training split are learnt from. The rules are those of MOON's second fine-tune (2b) and usual caps;
+    `openmoon data pairs` shows what each does."""
+
+    signal: Literal["search", "co-click"] = "search"  # co-click: products clicked in a row, to compare with
+    per_user: int = Field(0, ge=0)  # pairs of one shopper; 0 = all
+    per_item: int = Field(0, ge=0)  # pairs of one product; 0 = all
+    merge_spus: bool = False  # of one SPU's SKUs the most chosen stands for all
+    entities: int = Field(0, ge=0)  # texts must name so many things (type, brand, colour …); 2b asks for 2
+    hardest_query: bool = False  # of an SPU's queries only the one that the encoder that training starts from finds least alike
+    match_categories: bool = False  # resample to the categories' shares of the impressions
+
+
+class MinedConfig(Section):
+    """Hard negatives of the item's category, mined by the encoder that is being trained."""
+
+    count: int = Field(1, ge=1)  # drawn for each pair and step
+    depth: int = Field(20, ge=1)  # of so many that score highest
+    margin: float = Field(0.05, ge=0, le=2)  # and at least this far below the pair's own item: nearer ones may be right too
+    every: int = Field(200, ge=1)  # steps between two minings
+
+
+class PoolConfig(Section):
+    """The class-aware pool of the click-supervised encoder."""
+
+    count: int = Field(1, ge=1)  # drawn for each pair and step
+    same: Fraction = 0.5  # share of the item's category, shown for the query and not clicked; the rest is of other categories
+
+
+class NegativesConfig(Section):
+    """What a query is compared with besides the other items of its batch, and what is taken out as a likely false negative."""
+
+    queue: int = Field(0, ge=0)  # item vectors of earlier steps (temporal negatives); 8 to 64 batches are usual
+    margin: float | None = Field(None, ge=0, le=2)  # mask what scores higher than the own item by more than this
+    session: bool = False  # mask the items of other pairs of the same visit
+    left: int = Field(0, ge=0)  # products clicked for the query but neither carted nor bought, per pair
+    mined: MinedConfig | None = None
+    pool: PoolConfig | None = None
+    popularity: bool = False  # logQ correction: do not push popular items away for being popular (info_nce only)
+
+
+class CircleConfig(Section):
+    """The circle loss's scale γ and margin m."""
+
+    gamma: float = Field(32.0, gt=0)
+    margin: Fraction = 0.25
+
+
+class TripletConfig(Section):
+    """What was chosen against what was clicked and left, beside the loss; needs `negatives.left`."""
+
+    margin: float = Field(0.1, ge=0, le=2)
+    weight: float = Field(1.0, gt=0)
+
+
+class AlignmentConfig(Section):
+    """The five objectives of `objectives: dual`, and on an encoder with experts what steers routing and their weights."""
+
+    within: float = Field(0.3, ge=0)  # how much a product's own picture and text count beside queries and products
+    load_balance: float = Field(0.01, ge=0)  # experts are used alike
+    weight_balance: float = Field(0.1, ge=0)  # no objective is forgotten
+    sparsity: float = Field(0.01, ge=0)  # an expert serves few objectives
+    naive: bool = False  # let the loss lower the weight of what is hard, for comparison
+
+
+class FilterConfig(Section):
+    """Dynamic sample filtering: pairs whose item scores hardly above the negatives count for less."""
+
+    kappa: float = Field(10.0, gt=0)
+    delta: float = Field(0.6, gt=0, le=1)  # confidence from which a pair counts fully
+    start: float = Field(0.05, ge=0)  # of the threshold, which falls to 0
+    hardest: int = Field(5, ge=1)  # negatives of the batch that a pair's item is held against
+
+
+class PosttrainConfig(OptimConfig):
+    """Stage 2: query→item pairs from behaviour, told from the other items of the batch."""
+
+    start: Path | None = None  # a saved encoder to go on from, with pretrain: null; default: stage 1
+
+    actions: list[Action] = Field(["click", "cart", "purchase"], min_length=1)
+    weights: dict[Action, Annotated[float, Field(gt=0)]] = Field({})  # how much a pair counts by its strongest action; default 1
+    pairs: PairsConfig = PairsConfig()
+    mix: list[PairMix] = Field(MOON_MIX, min_length=1)
+    blend: Fraction = 0.0  # share of the picture queries that are blended with another one; needs train_image_trunk
+    loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"
+    circle: CircleConfig = CircleConfig()
+    negatives: NegativesConfig = NegativesConfig()
+    triplet: TripletConfig | None = None
+    objectives: Literal["mix", "dual"] = "mix"  # a pair under views drawn from mix, or under all views in five objectives
+    alignment: AlignmentConfig = AlignmentConfig()
+    filter: FilterConfig | None = None
+    coaugment: Fraction = 0.0  # share of the items' texts, and of their pictures, that `openmoon data augment` made
+
+    @model_validator(mode="after")
+    def _parts_fit_the_objectives(self) -> PosttrainConfig:
+        if self.objectives == "dual" and (self.blend or "mix" in self.model_fields_set):
+            raise ValueError("mix and blend have no effect with objectives: dual, which shows every view; leave them out")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_without_effect(self) -> PosttrainConfig:
+        given = self.model_fields_set
+        if idle := [action for action in self.weights if action not in self.actions]:
+            raise ValueError(f"weights names {idle[0]}, which is not among actions; add it there or leave the weight out")
+        if "alignment" in given and self.objectives != "dual":
+            raise ValueError("alignment belongs to objectives: dual; set that, or leave it out")
+        if "circle" in given and self.loss != "circle":
+            raise ValueError("circle belongs to loss: circle; set that, or leave it out")
+        if self.pairs.signal == "co-click" and (self.objectives == "dual" or self.negatives.left or self.negatives.pool):
+            raise ValueError("co-click pairs have no shopper's query: use objectives: mix, and neither negatives.left nor "
+                             "negatives.pool")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _left_is_not_chosen(self) -> PosttrainConfig:
+        if self.negatives.left and "click" in self.actions:
+            raise ValueError("negatives.left are products that were clicked and left, but actions takes clicks for choices; "
+                             "set actions: [cart, purchase]")  # fmt: skip
+        if self.triplet and not self.negatives.left:
+            raise ValueError("triplet compares with products that were clicked and left; set negatives.left: 1 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_fit_the_loss(self) -> PosttrainConfig:
+        if self.loss != "info_nce" and (self.blend or self.negatives.popularity):
+            raise ValueError(f"blend and negatives.popularity belong to info_nce, not to {self.loss}; switch them off")
+        return self
+
+    @model_validator(mode="after")
+    def _blends_need_pixels(self) -> PosttrainConfig:
+        if self.blend and not self.train_image_trunk:
+            raise ValueError(
+                "blend mixes pixels, which a frozen image trunk does not see; set train_image_trunk: true or blend: 0"
+            )
+        return self

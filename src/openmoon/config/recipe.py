@@ -1,0 +1,141 @@
+"""The recipe as a whole, and how it is read: YAML, a base, overrides, environment variables; mistakes are named."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from openmoon.config.augment import AugmentConfig
+from openmoon.config.data import DataConfig, EmbedConfig, EvaluateConfig
+from openmoon.config.encoder import EncoderConfig
+from openmoon.config.posttrain import PosttrainConfig
+from openmoon.config.section import Section
+from openmoon.config.training import PretrainConfig
+from openmoon.errors import UserError, nearest
+
+
+class Recipe(Section):
+    """Everything a run needs. Results go to `workdir`."""
+
+    name: str
+    workdir: Path
+    seed: int = Field(0, ge=0)
+    data: DataConfig = DataConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    pretrain: PretrainConfig | None = PretrainConfig()
+    posttrain: PosttrainConfig | None = PosttrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    embed: EmbedConfig = EmbedConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Recipe:
+        if self.pretrain is not None and self.posttrain is not None and self.posttrain.start is not None:
+            raise ValueError("posttrain.start takes the place of stage 1; set pretrain: null")
+        return self
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply `dotted.key=value` overrides and check every field.
+
+    `${NAME}` and `${NAME:-default}` take environment variables; `base: other.yaml` starts from another recipe, of which it
+    changes what it names. Raises `UserError` naming file, field, value and the nearest known key.
+    """
+    tree = _read(Path(path))
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from error
+
+
+def _read(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tree of a recipe laid over that of its `base`, if it names one; `below` are the recipes that led here."""
+    if not path.is_file():
+        named = f" ({below[-1]} names it as its base)" if below else " The shipped ones are in recipes/*.yaml."
+        raise UserError(f"{path}: no such recipe.{named}")
+    if path.resolve() in below:
+        raise UserError(f"{path}: is its own base, through {' and '.join(str(p) for p in below)}.")
+    try:
+        tree = yaml.safe_load(_expand(path.read_text(encoding="utf-8"), path)) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML in UTF-8: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected a mapping of recipe keys, found {type(tree).__name__}.")
+    if (base := tree.pop("base", None)) is None:
+        return tree
+    return _overlay(_read(path.parent / str(base), (*below, path.resolve())), tree)
+
+
+def _overlay(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`change` laid over `base`, sections key by key, everything else whole."""
+    both = {key: _overlay(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+            for key, value in change.items()}  # fmt: skip
+    return {**base, **both}
+
+
+def _expand(text: str, path: Path) -> str:
+    def value(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = os.environ.get(name, default)
+        if found is None:
+            raise UserError(f"{path}: the environment variable {name} is not set; set it, or override the field.")
+        return found
+
+    return "\n".join(line if line.lstrip().startswith("#") else _VARIABLE.sub(value, line) for line in text.split("\n"))
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"override {override!r}: expected key=value, such as posttrain.epochs=3.")
+    *parents, leaf = key.split(".")
+    node = tree
+    for parent in parents:
+        child = node.get(parent)
+        if not isinstance(child, dict):
+            child = node[parent] = {}
+        node = child
+    try:
+        node[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"override {override!r}: {value!r} is not a YAML value: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _explain(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {field!r}.{_nearest_key(error['loc'])}"
+    return f"{field}: {error['msg']} (got {error['input']!r})"
+
+
+def _nearest_key(loc: Sequence[str | int]) -> str:
+    known = dict(_paths(Recipe, ()))
+    siblings = known.get(tuple(str(p) for p in loc[:-1] if not isinstance(p, int)), [])
+    if hint := nearest(str(loc[-1]), siblings):
+        return hint
+    elsewhere = [".".join((*parents, name)) for parents, names in known.items() for name in names]
+    leaf = [path for path in elsewhere if path.rsplit(".", 1)[-1] == str(loc[-1])]
+    close = leaf or difflib.get_close_matches(".".join(map(str, loc)), elsewhere, n=1, cutoff=0.75)
+    return f" Did you mean {close[0]!r}?" if close else f" Known here: {', '.join(siblings)}."
+
+
+def _paths(section: type[BaseModel], prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    yield prefix, list(section.model_fields)
+    for name, field in section.model_fields.items():
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _paths(kind, (*prefix, name))

@@ -1,0 +1,48 @@
+"""What both stages share, and stage 1."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from openmoon.config.section import Fraction, Section
+
+
+class OptimConfig(Section):
+    """AdamW with linear warm-up and cosine decay to zero."""
+
+    batch_size: int = Field(128, ge=2)
+    epochs: int = Field(10, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    lr: float = Field(3e-4, gt=0)  # fusion and projections
+    trunk_lr: float = Field(1e-4, gt=0)  # trunks, where they are trained
+    weight_decay: float = Field(0.05, ge=0)
+    warmup: Fraction = 0.1
+    clip: float = Field(1.0, gt=0)
+    train_image_trunk: bool | int = Field(False, ge=0)  # true: all of it; a number: its last blocks only
+    train_text_trunk: bool | int = Field(False, ge=0)
+    temperature: float = Field(0.05, gt=0)
+    average: float = Field(
+        0.99, ge=0, lt=1
+    )  # decay of the running mean of the weights, which is what is kept; 0 = none
+    checkpoint_every: int = Field(100, ge=1)  # steps
+    validate_every: int = Field(0, ge=0)  # steps; 0 = once an epoch
+    patience: int = Field(5, ge=1)  # validations without a better score before stopping early
+    augment: Fraction = 0.5  # strength of the picture augmentation, 0 = none
+    augment_views: int = Field(2, ge=0)  # augmented views kept per picture while the image trunk is frozen
+    crop: int | None = Field(None, ge=32)  # side of the training crop; default: the encoder's image size
+    chunk: int = Field(0, ge=0)  # rows in the encoder at once (GradCache): memory no longer grows with batch_size; 0 = all
+
+
+class PretrainConfig(OptimConfig):
+    """Stage 1: image↔text of one product and self-supervision on pictures."""
+
+    image_text: float = Field(1.0, ge=0)
+    self_supervision: float = Field(2.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_objective(self) -> PretrainConfig:
+        if not self.image_text and not self.self_supervision:
+            raise ValueError(
+                "image_text and self_supervision are both 0, so there is nothing to learn; use pretrain: null"
+            )
+        return self
