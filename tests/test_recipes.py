@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from openmoon.config import load_recipe
 from openmoon.errors import UserError
@@ -19,6 +20,14 @@ def test_shipped_recipes_load(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     assert recipe.workdir in (Path("runs") / path.stem, Path("runs/ablation/sample") / path.stem)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_reads_what_it_writes(path: Path, tmp_path: Path) -> None:
+    """Beside every encoder lies the recipe with all its fields."""
+    recipe = load_recipe(path)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("ablation/*.yaml")), ids=lambda path: path.stem)

@@ -124,18 +124,17 @@ class PosttrainConfig(OptimConfig):
 
     @model_validator(mode="after")
     def _parts_fit_the_objectives(self) -> PosttrainConfig:
-        if self.objectives == "dual" and (self.blend or "mix" in self.model_fields_set):
+        if self.objectives == "dual" and (self.blend or self.mix != MOON_MIX):
             raise ValueError("mix and blend have no effect with objectives: dual, which shows every view; leave them out")
         return self
 
     @model_validator(mode="after")
     def _nothing_is_without_effect(self) -> PosttrainConfig:
-        given = self.model_fields_set
         if idle := [action for action in self.weights if action not in self.actions]:
             raise ValueError(f"weights names {idle[0]}, which is not among actions; add it there or leave the weight out")
-        if "alignment" in given and self.objectives != "dual":
+        if self.alignment != AlignmentConfig() and self.objectives != "dual":
             raise ValueError("alignment belongs to objectives: dual; set that, or leave it out")
-        if "circle" in given and self.loss != "circle":
+        if self.circle != CircleConfig() and self.loss != "circle":
             raise ValueError("circle belongs to loss: circle; set that, or leave it out")
         if self.pairs.signal == "co-click" and (self.objectives == "dual" or self.negatives.left or self.negatives.pool):
             raise ValueError("co-click pairs have no shopper's query: use objectives: mix, and neither negatives.left nor "
