@@ -58,13 +58,14 @@ def main() -> None:
     if recipe.posttrain is None or recipe.posttrain.filter is None:
         parser.error(f"{args.recipe}: posttrain.filter is off in this recipe")
     work = open_workspace(recipe)
-    pairs = training_pairs(work, None).pairs
+    start = starting_encoder(recipe, work.data_hash)
+    pairs = training_pairs(work, start).pairs
     noise = planted(recipe, pairs)
     rows = []
     print(f"{noise.sum():,} of {len(noise):,} training pairs are planted noise\n")
     print("| encoder | threshold | kept | precision | recall | AUC of the confidence |\n|---|---:|---:|---:|---:|---:|")
     sample_filter = SampleFilter(**recipe.posttrain.filter.model_dump())
-    ends = (("at the start", starting_encoder(recipe, work.data_hash), 0.0),
+    ends = (("at the start", start, 0.0),
             ("at the end", ProductEncoder.from_pretrained(latest_folder(recipe)), 1.0))  # fmt: skip
     for name, encoder, progress in ends:
         confidence = confidences(work, pairs, encoder, sample_filter, progress, recipe.posttrain.batch_size)

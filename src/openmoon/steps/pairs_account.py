@@ -31,8 +31,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 @dataclass(frozen=True)
 class PairsAccount:
     """The ledger of the rules, how many pairs can show each row of the mix (query, item, wanted, pairs, drawn; None where the
-    objectives show every view), score quantiles
-    of positives and negatives by kind of query (query, scores of, pairs, one column a quantile), and titles by product_id."""
+    objectives show every view), score quantiles of positives and negatives by kind of query (query, scores of, pairs, one
+    column a quantile), and titles by product_id."""
 
     pairs: int
     ledger: Ledger
@@ -133,7 +133,7 @@ def _score_quantiles(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> pl
     place[train] = np.arange(len(train))
     items, own = item_vectors(work, encode, train), place[pairs["item"].to_numpy()]
     rng = np.random.default_rng(0)
-    category = work.items["category"].fill_null("").rank("dense").to_numpy()[train]
+    category = work.categories[train]
     order = np.argsort(category, kind="stable")
     first, last = (np.searchsorted(category[order], category[own], side) for side in ("left", "right"))
     drawn = {"positives": own[:, None], "negatives": rng.integers(0, len(train), (len(own), RANDOM_NEGATIVES))}

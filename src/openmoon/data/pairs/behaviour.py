@@ -40,8 +40,7 @@ def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.Dat
 
     A comparison, not a recommendation: what is clicked in a row follows popularity and position more than likeness. The
     columns are those of `behaviour_pairs`, and `asker`, the first product's id; `catalog` holds product_id, title, image.
-    A session is a `session_id`, or a
-    shopper's day where the log has none. Pairs of a product with itself are left out.
+    A session is a `session_id`, or a shopper's day where the log has none. Pairs of a product with itself are left out.
     """
     visit = pl.coalesce("session_id", pl.format("{}/{}", "user_id", pl.col("timestamp").dt.date()))
     second = pl.col("product_id").shift(-1).over("user_id", "visit")
