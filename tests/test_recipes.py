@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_shipped_recipes_load(path: Path) -> None:
 def test_a_recipe_reads_what_it_writes(path: Path, tmp_path: Path) -> None:
     """Beside every encoder lies the recipe with all its fields."""
     recipe = load_recipe(path)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
+
+
+@pytest.mark.parametrize("moment", ["2025-06-01", "2025-06-01T02:00:00+02:00", "'2025-06-01 00:00:00Z'"])
+def test_moments_are_utc_and_read_back(tmp_path: Path, moment: str) -> None:
+    recipe = load_recipe(FOLDER / "sample.yaml", [f"data.until={moment}"])
+    assert recipe.data.until == datetime(2025, 6, 1)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
 
@@ -73,6 +82,8 @@ def test_there_are_recipes() -> None:
         ("posttrain.start=x", "posttrain.start takes the place of stage 1"),
         ("posttrain.negatives.que=5", "unknown key 'posttrain.negatives.que'. Did you mean 'queue'?"),
         ("posttrain.train_image_trunk=-1", "posttrain.train_image_trunk"),
+        ("data={until: 2025-06-01, events: null}", "data: Value error, until says which events are learnt from, but there is no"),
+        ("data.until=soon", "data.until: Input should be a valid datetime"),
         ("encoder.dims=[0, 64]", "encoder.dims.0: Input should be greater"),
         ("pretrain={image_text: 0, self_supervision: 0}", "nothing to learn; use pretrain: null"),
         ("posttrain.mix=[{query: text, item: picture, share: 1}]", "posttrain.mix.0.item: Input should be"),

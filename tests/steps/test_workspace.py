@@ -12,6 +12,7 @@ from PIL import Image
 from openmoon.config import Recipe
 from openmoon.data.check import check_shop
 from openmoon.data.image_cache import ImageCache
+from openmoon.errors import UserError
 from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
 
 PRODUCTS = 30
@@ -95,3 +96,41 @@ def test_events_without_any_query_have_a_data_hash(folder: Path) -> None:
     events = pl.read_parquet(folder / "events.parquet")
     events.with_columns(query_text=pl.lit(None, pl.String)).head(20).write_parquet(folder / "events.parquet")
     assert len(opened(folder).data_hash) == 16
+
+
+def later(folder: Path) -> None:
+    """A second event table beside the first: each query of events.parquet again on 2024-03-01, for the next product."""
+    events = pl.read_parquet(folder / "events.parquet")
+    again = events.with_columns(timestamp=pl.lit("2024-03-01"), product_id=pl.col("product_id").shift(-1).fill_null("p1"))
+    pl.concat([events, again]).write_parquet(folder / "later.parquet")
+
+
+def test_nothing_sees_events_from_the_moment_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    later(folder)
+    before, whole = opened(folder), opened(folder, events="later.parquet")
+    capsys.readouterr()
+    cut = opened(folder, events="later.parquet", until="2024-03-01")
+    assert "data.until: 31 of 62 events, from 2024-03-01 00:00:00 on, are left out" in capsys.readouterr().err
+    assert cut.data_hash == before.data_hash != whole.data_hash
+    assert cut.pairs.equals(before.pairs)
+    assert not cut.pairs.equals(whole.pairs)
+    assert cut.met_products().equals(before.met_products())
+    assert cut.learnt_events.equals(before.learnt_events)
+    beyond = opened(folder, events="later.parquet", until="2024-03-01T00:00:01")
+    assert beyond.data_hash == whole.data_hash, "every event is before it: nothing changes"
+
+
+def test_unreadable_photos_are_reported_whatever_the_moment(folder: Path) -> None:
+    later(folder)
+    events = pl.read_parquet(folder / "later.parquet")
+    photo = pl.when(timestamp="2024-03-01").then("query_image").alias("query_image")  # named in later events alone
+    events.with_columns(photo).write_parquet(folder / "later.parquet")
+    settings = recipe(folder, events="later.parquet", until="2024-03-01")
+    open_workspace(settings)
+    rejected = pl.read_parquet(settings.workdir / "rejected.parquet")
+    assert rejected.filter(pl.col("record").str.contains("no-photo.png")).height == 1
+
+
+def test_a_moment_before_all_events_is_an_error(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.until: none of the 31 usable events is before .*first is of 2024-01-01"):
+        opened(folder, until="2024-01-01")

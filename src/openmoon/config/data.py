@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from openmoon.config.section import Fraction, Section, View
 
@@ -31,12 +32,25 @@ class DataConfig(Section):
     root: Path = Path()
     catalog: Path = Path("catalog.parquet")
     events: Path | None = None
+    until: datetime | None = None  # events at or after this moment are neither learnt from nor evaluated on; UTC without a zone
     creatives: Path | None = None
     queries: Path | None = None  # labelled queries for evaluation only: query_text, query_image, product_id
     columns: dict[Literal["catalog", "events", "creatives"], dict[str, str]] = Field({})
     attributes: list[str] = Field([])  # catalogue columns gathered into the attributes of a product
     split: SplitConfig = SplitConfig()
     cache: Path | None = None  # decoded images and frozen tokens; default: <workdir>/cache
+
+    @field_validator("until")
+    @classmethod
+    def _utc(cls, moment: datetime | None) -> datetime | None:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
+
+    @model_validator(mode="after")
+    def _until_has_events(self) -> DataConfig:
+        if self.until is not None and self.events is None:
+            raise ValueError("until says which events are learnt from, but there is no events table; name it in data.events, or "
+                             "leave until out")  # fmt: skip
+        return self
 
 
 class EvaluateConfig(Section):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from openmoon.steps.console import bar, console
 
 @dataclass(frozen=True)
 class Workspace:
-    """`items` has one row per product: product_id, spu_id, title, rich, image (relative path), image_key, split."""
+    """`items` has one row per product: product_id, spu_id, title, rich, image (relative path), image_key, split. The events of
+    `shop` are those before `data.until`."""
 
     recipe: Recipe
     shop: Shop
@@ -122,8 +124,12 @@ class Workspace:
 
 
 def open_workspace(recipe: Recipe) -> Workspace:
-    """Read the tables, decode the pictures, split the products; write rejected.parquet to the workdir."""
+    """Read the tables, decode the pictures, split the products; write rejected.parquet to the workdir.
+
+    Events at or after `data.until` are left out here, once for all steps, and counted; `UserError` where none is before it.
+    """
     shop = load_shop(recipe.data)
+    known = _before(shop, recipe.data.until)
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     unreadable = _decode(shop, images)
     items = _items(shop, images, recipe)
@@ -132,7 +138,7 @@ def open_workspace(recipe: Recipe) -> Workspace:
         rejected.write_parquet(temporary)
     if len(rejected):
         console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {recipe.workdir / 'rejected.parquet'}")
-    return Workspace(recipe, shop, images, items)
+    return Workspace(recipe, known, images, items)
 
 
 def require_size(encoder: ProductEncoder, work: Workspace) -> None:
@@ -145,6 +151,19 @@ def require_size(encoder: ProductEncoder, work: Workspace) -> None:
 def cache_folder(recipe: Recipe) -> Path:
     """Where decoded pictures and frozen tokens are kept."""
     return recipe.data.cache or recipe.workdir / "cache"
+
+
+def _before(shop: Shop, until: datetime | None) -> Shop:
+    """The shop as it was known at `until`; its pictures stay, so that an unreadable one is reported whatever the moment."""
+    if until is None or shop.events is None:
+        return shop
+    events, total = shop.events.filter(pl.col("timestamp") < until), len(shop.events)
+    if events.is_empty():
+        first = shop.events.select(pl.col("timestamp").min().cast(pl.String)).item()
+        raise UserError(f"data.until: none of the {total:,} usable events is before {until} (the first is of {first}); name a "
+                        "later moment, or leave it out.")  # fmt: skip
+    console.print(f"  data.until: {total - len(events):,} of {total:,} events, from {until} on, are left out", highlight=False)
+    return replace(shop, events=events)
 
 
 def _decode(shop: Shop, images: ImageCache) -> dict[Path, str]:
