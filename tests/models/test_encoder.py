@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from openmoon import ProductEncoder
 from openmoon.config import EncoderConfig
 from openmoon.errors import UserError
+from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
 from openmoon.models.encoder import build_encoder
 from openmoon.models.tokens import Tokens
 
@@ -64,6 +66,21 @@ def test_save_and_load_give_the_same_vectors(
     loaded = ProductEncoder.from_pretrained(tmp_path / "encoder")
     np.testing.assert_array_equal(loaded.encode(inputs(pictures)), tiny_encoder.encode(inputs(pictures)))
     assert loaded.fingerprint() == tiny_encoder.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("moment", "written"), [(None, {}), (NO_BEHAVIOUR, {"learnt_until": None}),
+                            (datetime(2025, 6, 1, 12), {"learnt_until": "2025-06-01T12:00:00"})],
+)  # fmt: skip
+def test_the_folder_says_what_was_learnt_from(
+    tiny_encoder: ProductEncoder, tmp_path: Path, moment: datetime | None, written: dict[str, object]
+) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "encoder", moment)
+    facts = json.loads((tmp_path / "encoder" / "config.json").read_text())
+    assert {name: value for name, value in facts.items() if name == "learnt_until"} == written
+    assert saved_learnt_until(tmp_path / "encoder") == moment
+    ProductEncoder.from_pretrained(tmp_path / "encoder").save_pretrained(tmp_path / "again")
+    assert saved_learnt_until(tmp_path / "again") is None, "it may have been trained in between"
 
 
 def test_fingerprint_sees_every_weight(tiny_encoder: ProductEncoder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from openmoon import ProductEncoder
 from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
-from openmoon.steps.trained import latest_folder, load_trained, trained_folder
+from openmoon.learnt import NO_BEHAVIOUR
+from openmoon.steps.trained import latest_folder, load_trained, start_learnt_until, trained_folder
 
 
 def recipe(workdir: Path, encoder: EncoderConfig, **changes: object) -> Recipe:
@@ -43,3 +45,15 @@ def test_other_data_and_another_architecture_are_refused(tmp_path: Path, tiny_en
     deeper = tiny_encoder.config.model_copy(update={"dims": [8]})
     with pytest.raises(UserError, match=r"encoder\.dims is \[4, 8\], the recipe says \[8\]"):
         load_trained(recipe(tmp_path, deeper), "pretrain", "abc")
+
+
+def test_stage_2_takes_over_what_its_start_has_learnt_from(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    trained(tmp_path, "pretrain", tiny_encoder)
+    assert start_learnt_until(recipe(tmp_path, tiny_encoder.config)) == NO_BEHAVIOUR
+    assert start_learnt_until(recipe(tmp_path, tiny_encoder.config, pretrain=None)) == NO_BEHAVIOUR
+    start = tmp_path / "start"
+    onwards = recipe(tmp_path, tiny_encoder.config, pretrain=None, posttrain={"start": str(start)})
+    tiny_encoder.save_pretrained(start, datetime(2025, 6, 1))
+    assert start_learnt_until(onwards) == datetime(2025, 6, 1)
+    tiny_encoder.save_pretrained(start)
+    assert start_learnt_until(onwards) is None

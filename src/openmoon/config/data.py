@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from openmoon.config.section import Fraction, Section, View
+from openmoon.learnt import naive_utc
 
 
 class SplitConfig(Section):
@@ -43,7 +44,7 @@ class DataConfig(Section):
     @field_validator("until")
     @classmethod
     def _utc(cls, moment: datetime | None) -> datetime | None:
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
+        return naive_utc(moment) if moment else None
 
     @model_validator(mode="after")
     def _until_has_events(self) -> DataConfig:

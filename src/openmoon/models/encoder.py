@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash, write_json
+from openmoon.learnt import KEY, to_text
 from openmoon.models.experts import upcycle
 from openmoon.models.fusion import Fusion, build_fusion
 from openmoon.models.image_trunk import ImageTrunk, build_image_trunk, save_image_trunk
@@ -88,16 +90,21 @@ class ProductEncoder(nn.Module):
         weights = weights_of({name: t for name, t in self.state_dict().items() if name.startswith(parts)})
         return content_hash(self.config.model_dump_json(), *weights)[:12]
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors, tokenizer, model card and sentence-transformers' files, atomically."""
+    def save_pretrained(self, folder: str | Path, learnt_until: datetime | None = None) -> None:
+        """Write config.json, model.safetensors, tokenizer, model card and sentence-transformers' files, atomically.
+
+        `learnt_until` is the latest event that the weights have learnt from (`openmoon.learnt`), `NO_BEHAVIOUR` for none; by
+        default config.json says nothing of it, since whoever trained the weights last must know.
+        """
         from safetensors.torch import save
 
         from openmoon.models.card import write_card, write_sentence_transformers_files
 
         with atomic_path(Path(folder)) as out:
             out.mkdir()
-            config = {"format": FORMAT, "fingerprint": self.fingerprint(), "encoder": self.config.model_dump()}
-            write_json(out / "config.json", config)
+            learnt = {} if learnt_until is None else {KEY: to_text(learnt_until) or None}
+            facts = {"format": FORMAT, "fingerprint": self.fingerprint(), **learnt, "encoder": self.config.model_dump()}
+            write_json(out / "config.json", facts)
             weights = {name: t.contiguous() for name, t in self.state_dict().items()}
             (out / "model.safetensors").write_bytes(save(weights))  # save_file does not raise OSError on a full disk
             save_image_trunk(self.image, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,19 @@ def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> TrainingP
     if pairs.is_empty():
         raise UserError("posttrain.pairs: the rules leave no pair to train on; `openmoon data pairs` shows which one drops them.")
     return TrainingPairs(pairs, ledger, chosen)
+
+
+def latest_event(work: Workspace, found: TrainingPairs) -> datetime:
+    """When the last event happened that stage 2 learns from: of the pairs, those that a rule drops too (they are no negatives);
+    of the validation pairs, which decide when to stop; and of whatever else the recipe takes from the log."""
+    config = posttrain_section(work.recipe)
+    seen = [found.chosen["latest"], work.pairs.filter(split="val")["latest"]]
+    if config.negatives.left or config.negatives.pool:
+        asked = pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null()
+        seen.append(work.learnt_events.filter(asked)["timestamp"])
+    if config.pairs.match_categories:
+        seen.append(work.learnt_events.filter(action="impression")["timestamp"])
+    return pl.concat(seen).to_frame("moment").select(pl.col("moment").max()).item()
 
 
 def pair_scores(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> np.ndarray:

@@ -13,14 +13,15 @@ from openmoon.data.views import Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.io import content_hash
+from openmoon.learnt import latest
 from openmoon.models.encoder import ProductEncoder
 from openmoon.steps.console import console
 from openmoon.steps.negatives import build_negatives
 from openmoon.steps.objective import build_objective
 from openmoon.steps.pair_table import build_mix, pair_table, query_parts
-from openmoon.steps.pairs import TrainingPairs, training_pairs
+from openmoon.steps.pairs import TrainingPairs, latest_event, training_pairs
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
-from openmoon.steps.trained import starting_encoder, starts_untrained
+from openmoon.steps.trained import start_learnt_until, starting_encoder, starts_untrained
 from openmoon.steps.variants import variants_hash, with_variants
 from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.distributed import open_world
@@ -59,6 +60,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         lambda: _validate(work, featurize, val), fresh,
         origin=content_hash(encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint(),
                             variants_hash(items), table.fingerprint(), negatives.fingerprint()),
+        learnt_until=latest(start_learnt_until(recipe), latest_event(work, found)),
         memory=nn.ModuleDict({name: kept for name, kept in (("queue", built.queue), ("mined", mined)) if kept is not None}),
         world=world, before_step=mined.before_step if mined else nothing,
     )  # fmt: skip

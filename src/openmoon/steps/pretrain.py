@@ -11,6 +11,7 @@ from torch import nn
 from openmoon.config import Recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
+from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import build_encoder
 from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
@@ -58,7 +59,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         "pretrain", work, featurize, config, len(rows), nn.ModuleDict({"temperature": temperature}),
         pretraining_objective(
             temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision),
-        validate, fresh, origin=encoder.fingerprint(PRETRAINED), world=world,
+        validate, fresh, origin=encoder.fingerprint(PRETRAINED), learnt_until=NO_BEHAVIOUR, world=world,
     )  # fmt: skip
 
 

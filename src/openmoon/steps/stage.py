@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,12 +89,14 @@ def train_stage(
     fresh: bool,
     *,
     origin: str,
+    learnt_until: datetime | None,
     memory: nn.Module | None = None,
     world: World = ALONE,
     before_step: Callable[[int], dict[str, float]] = nothing,
 ) -> Path:
     """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json. `origin`
-    identifies the weights that training starts from; a checkpoint of another origin is not resumed. `heads` are what the
+    identifies the weights that training starts from; a checkpoint of another origin is not resumed. `learnt_until` is the latest
+    event that the encoder has learnt from then, as in `save_pretrained`. `heads` are what the
     objective learns besides the encoder, `temperature` among them; `memory` and `before_step` as in `fit`."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
@@ -117,7 +120,7 @@ def train_stage(
     if not world.leads:
         world.wait()
         return folder / "encoder"
-    encoder.save_pretrained(folder / "encoder")
+    encoder.save_pretrained(folder / "encoder", learnt_until)
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     write_json(folder / "summary.json", {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import torch
 
 from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
+from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
 from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
 from openmoon.steps.console import console
 
@@ -78,6 +80,13 @@ def starting_folder(recipe: Recipe) -> Path | None:
     """The saved encoder that stage 2 starts from, None where it starts from the bare trunks or stage 1 is not trained yet."""
     start = recipe.posttrain.start if recipe.posttrain else None
     return start or trained_folder(recipe, "pretrain")
+
+
+def start_learnt_until(recipe: Recipe) -> datetime | None:
+    """The latest event that the encoder which stage 2 starts from has learnt from; stage 1 and the bare trunks know none. None
+    where `posttrain.start` does not say."""
+    start = recipe.posttrain.start if recipe.posttrain else None
+    return NO_BEHAVIOUR if start is None else saved_learnt_until(start)
 
 
 def starts_untrained(recipe: Recipe) -> bool:

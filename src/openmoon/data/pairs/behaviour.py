@@ -13,6 +13,7 @@ _SUMMARY = (
     pl.len().alias("count"), pl.col("user_id").unique(maintain_order=True).alias("users"),
     pl.format("{}/{}", "user_id", "session_id").drop_nulls().first().alias("session"),
     pl.col("action").cast(STRENGTH).max().cast(pl.String), pl.col("split").first(),
+    pl.col("timestamp").max().alias("latest"),
 )  # fmt: skip
 
 
@@ -21,7 +22,7 @@ def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFram
 
     Texts are trimmed and lower-cased. Events without a query are left out: there is nothing to pair. `count` says how
     often the pair was chosen, `users` by whom, `session` in which visit first, `action` is the strongest that it saw
-    (impression < click < cart < purchase); `split` is kept for logs that bring their own.
+    (impression < click < cart < purchase), `latest` the last time; `split` is kept for logs that bring their own.
     """
     text = pl.col("query_text").str.replace_all(r"\s+", " ").str.strip_chars().str.to_lowercase()
     return (
@@ -43,7 +44,7 @@ def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.Dat
     A session is a `session_id`, or a shopper's day where the log has none. Pairs of a product with itself are left out.
     """
     visit = pl.coalesce("session_id", pl.format("{}/{}", "user_id", pl.col("timestamp").dt.date()))
-    second = pl.col("product_id").shift(-1).over("user_id", "visit")
+    second = pl.col("product_id", "timestamp").shift(-1).over("user_id", "visit").name.prefix("next_")
     shown = catalog.lazy().select("product_id", query_text="title", query_image="image")
     return (
         events.lazy()
@@ -51,11 +52,11 @@ def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.Dat
         .with_columns(visit.alias("visit"))
         .sort("timestamp", maintain_order=True)
         .unique(["user_id", "visit", "product_id"], keep="first", maintain_order=True)
-        .select("user_id", "session_id", "action", "split", "product_id", second.alias("second"))
-        .filter(pl.col("second").is_not_null())
+        .select("user_id", "session_id", "action", "split", "product_id", second)
+        .filter(pl.col("next_product_id").is_not_null())
         .join(shown, on="product_id", how="inner", maintain_order="left")
         .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
-        .rename({"product_id": "asker", "second": "product_id"})
+        .rename({"product_id": "asker", "next_product_id": "product_id", "next_timestamp": "timestamp"})
         .group_by("query_text", "query_image", "product_id", maintain_order=True)
         .agg(*_SUMMARY, pl.col("asker").first())
         .collect()
