@@ -1,5 +1,7 @@
 """The vectors table: what was written comes back, killed runs resume, stale rows go."""
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmoon.errors import UserError
+from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.serving import vectors as module
 from openmoon.serving.search import search
-from openmoon.serving.vectors import VectorTable, VectorWriter, existing, iter_vectors
+from openmoon.serving.vectors import QUERY, VectorTable, VectorWriter, existing, iter_vectors, learnt_until
 
 DIM = 4
 
@@ -26,7 +29,7 @@ def keep(ids, version="1"):
 def write(path, ids, version="1", encoder="e"):
     writer = VectorWriter(path, DIM, encoder)
     if ids:
-        writer.write(ids, vectors_of(ids), [f"{one}-{version}" for one in ids])
+        writer.write(keep(ids, version), vectors_of(ids))
     return writer
 
 
@@ -49,7 +52,7 @@ def test_round_trip_of_any_ids(tmp_path_factory, ids, batch):
     writer = VectorWriter(path, DIM, "e")
     for start in range(0, len(ids), batch):
         part = ids[start : start + batch]
-        writer.write(part, vectors_of(part), [f"{one}-1" for one in part])
+        writer.write(keep(part), vectors_of(part))
     done = writer.finish(keep(ids) if ids else keep(["x"]))
     assert (done.rows, done.added, done.dropped) == (len(ids), len(ids), 0)
     assert_holds(path, ids)
@@ -64,7 +67,7 @@ def test_only_changed_products_are_new(tmp_path):
     todo = current.join(existing(path, "e"), on=["product_id", "content_hash"], how="anti")
     assert todo["product_id"].to_list() == ["b", "d"]
     writer = VectorWriter(path, DIM, "e")
-    writer.write(todo["product_id"].to_list(), vectors_of(["b2", "d"]), todo["content_hash"].to_list())
+    writer.write(todo, vectors_of(["b2", "d"]))
     done = writer.finish(current)
     assert (done.rows, done.added, done.dropped) == (3, 2, 2)
     np.testing.assert_array_equal(read(path)["b"], vectors_of(["b2"])[0])
@@ -78,7 +81,7 @@ def test_killed_run_resumes_from_its_parts(tmp_path, monkeypatch):
     path = tmp_path / "v.parquet"
     write(path, ["a"]).finish(keep(["a"]))
     writer = write(path, ["b", "c"])
-    writer.write(["lost"], vectors_of(["lost"]), ["lost-1"])  # gathered, never flushed: the kill comes here
+    writer.write(keep(["lost"]), vectors_of(["lost"]))  # gathered, never flushed: the kill comes here
     assert sorted(existing(path, "e")["product_id"]) == ["a", "b", "c"]
     assert_holds(path, ["a"])
     done = write(path, ["lost"]).finish(keep(["a", "b", "c", "lost"]))
@@ -103,7 +106,7 @@ def test_another_encoder_replaces_the_table_even_with_another_length(tmp_path):
     write(path, ["a", "b"], encoder="old").finish(keep(["a", "b"]))
     assert existing(path, "new").is_empty()
     writer = VectorWriter(path, 2, "new")
-    writer.write(["a"], np.ones((1, 2), np.float32), ["a-1"])
+    writer.write(keep(["a"]), np.ones((1, 2), np.float32))
     done = writer.finish(keep(["a", "b"]))
     assert (done.rows, done.added, done.dropped) == (1, 1, 2)
     assert VectorTable(path).dim == 2
@@ -120,7 +123,7 @@ def test_same_encoder_with_another_length_is_refused(tmp_path):
 @pytest.mark.parametrize("vectors", [np.ones((1, 3)), np.ones((2, DIM)), np.full((1, DIM), np.nan)])
 def test_wrong_vectors_are_refused(tmp_path, vectors):
     with pytest.raises(UserError, match="encoder 'e' gave vectors"):
-        VectorWriter(tmp_path / "v.parquet", DIM, "e").write(["a"], vectors, ["a-1"])
+        VectorWriter(tmp_path / "v.parquet", DIM, "e").write(keep(["a"]), vectors)
 
 
 def test_broken_tables_are_named(tmp_path):
@@ -185,3 +188,55 @@ def test_search_refuses_what_cannot_be_compared(tmp_path):
     write(path, []).finish(keep(["nothing"]))
     with pytest.raises(UserError, match="table is empty"):
         search(path, np.ones(4))
+
+
+QUERIES = [("boots", None), (None, "a.jpg"), ("boots", "a.jpg"), ("a.jpg", None)]
+
+
+def queries(rows, version="1"):
+    schema = dict.fromkeys([*QUERY, "content_hash"], pl.String)
+    return pl.DataFrame([(*row, f"{row}-{version}") for row in rows], schema, orient="row")
+
+
+def query_writer(path, rows, version="1"):
+    writer = VectorWriter(path, DIM, "e", QUERY)
+    if rows:
+        writer.write(queries(rows, version), vectors_of([str(row) for row in rows]))
+    return writer
+
+
+def test_queries_without_text_or_picture_are_told_apart(tmp_path):
+    path = tmp_path / "q.parquet"
+    done = query_writer(path, QUERIES).finish(queries(QUERIES))
+    assert (done.rows, done.added, done.dropped) == (4, 4, 0)
+    assert existing(path, "e", QUERY).equals(queries(QUERIES))
+    current = pl.concat([queries(QUERIES[:2]), queries(QUERIES[2:3], "2")])
+    done = query_writer(path, QUERIES[2:3], "2").finish(current)
+    assert (done.rows, done.added, done.dropped) == (3, 1, 2)
+    table = pl.read_parquet(path)
+    assert table.schema == {
+        "query_text": pl.String, "query_image": pl.String, "vector": pl.Array(pl.Float32, DIM), "encoder": pl.String,
+        "content_hash": pl.String,
+    }  # fmt: skip
+    assert table.select(*QUERY, "content_hash").rows() == current.rows()
+    np.testing.assert_array_equal(np.stack(table["vector"].to_numpy()), vectors_of([str(row) for row in QUERIES[:3]]))
+
+
+def test_what_the_encoder_has_learnt_from_is_none_of_the_rows_but_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROWS", 1)  # by way of part files
+    path, ids = tmp_path / "v.parquet", ["a", "b"]
+    write(path, ids).finish(keep(ids))
+    assert learnt_until(path) is None, "it is not known"
+    for moment in (NO_BEHAVIOUR, datetime(2025, 6, 1, 12)):
+        writer = VectorWriter(path, DIM, "e", learnt_until=moment)
+        writer.write(keep(["c"]), vectors_of(["c"]))
+        writer.finish(keep([*ids, "c"]))
+        assert learnt_until(path) == moment
+    assert pl.read_parquet_metadata(path)["learnt_until"] == "2025-06-01T12:00:00"
+    pl.read_parquet(path).write_parquet(path)
+    assert learnt_until(path) is None, "another program wrote it"
+    pl.read_parquet(path).write_parquet(path, metadata={"learnt_until": "June"})
+    with pytest.raises(UserError, match=r"v\.parquet: learnt_until is 'June'"):
+        learnt_until(path)
+    with pytest.raises(UserError, match="no such vectors table"):
+        learnt_until(tmp_path / "absent.parquet")

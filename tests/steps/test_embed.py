@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import pytest
 from PIL import Image
 
 from openmoon.config import EncoderConfig, Recipe
+from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.models.encoder import ProductEncoder
+from openmoon.serving.vectors import learnt_until
 from openmoon.steps.embed import embed
 from openmoon.steps.search import search_products
 
@@ -41,3 +45,14 @@ def test_embed_and_search_need_the_catalogue_alone_and_keep_reporting_undecodabl
     embed(recipe, tmp_path / "encoder")
     assert problems(recipe) == first[:2]
     assert len(search_products(recipe, "red", None, 3, encoder_folder=tmp_path / "encoder")) == 3
+
+
+@pytest.mark.parametrize("moment", [None, NO_BEHAVIOUR, datetime(2025, 6, 1)])
+def test_vectors_carry_what_their_encoder_has_learnt_from(
+    tmp_path: Path, tiny_encoder: ProductEncoder, tiny_config: EncoderConfig, moment: datetime | None
+) -> None:
+    pl.DataFrame({"product_id": ["a"], "title": ["red boot"]}).write_parquet(tmp_path / "catalog.parquet")
+    recipe = Recipe.model_validate({"name": "tiny", "workdir": tmp_path, "data": {"root": tmp_path}})
+    tiny_encoder.save_pretrained(tmp_path / "encoder", moment)
+    embed(recipe, tmp_path / "encoder")
+    assert learnt_until(tmp_path / "vectors.parquet") == moment

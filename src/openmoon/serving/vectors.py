@@ -1,8 +1,10 @@
 """The vectors table: `product_id, vector, encoder, content_hash`, the one thing that everything downstream reads.
 
 `vector` is a fixed-size list of float32 (L2-normalised), `encoder` names what made it and `content_hash` what it was
-made from. A run appends to part files beside the table and `finish` merges them with the old table's unchanged rows, so
-a killed run goes on where it stopped and a second run embeds only what changed.
+made from; the metadata say how late the behaviour is that the encoder has learnt from (`openmoon.learnt`). A table of queries
+has `query_text, query_image`, of which one may be null, in place of `product_id`. A run appends to part files beside the table
+and `finish` merges them with the old table's unchanged rows, so a killed run goes on where it stopped and a second run embeds
+only what changed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -21,14 +24,18 @@ import pyarrow.parquet as pq
 
 from openmoon.errors import UserError
 from openmoon.io import atomic_path
+from openmoon.learnt import KEY, from_text, to_text
 
-COLUMNS = ["product_id", "vector", "encoder", "content_hash"]
+PRODUCT = ("product_id",)  # the key of a table of products
+QUERY = ("query_text", "query_image")  # and of queries
+MADE = ("vector", "encoder", "content_hash")
+COLUMNS = [*PRODUCT, *MADE]
 ROWS = 4096  # in a part file, a row group and a chunk read: 4 MiB of vectors at 256 dimensions
 _FORMAT: dict[str, Any] = {"compression": "none", "use_dictionary": ["encoder"]}  # vectors do not compress
 
 
 class VectorTable:
-    """A vectors table on disk, read in chunks. `rows` and `dim` are its size.
+    """A vectors table on disk, read in chunks. `rows` and `dim` are its size, `columns` what it has.
 
     Raises `UserError` when the file is missing, is not Parquet, lacks one of the columns `required`, or holds another type
     than expected.
@@ -42,9 +49,17 @@ class VectorTable:
         try:
             with _open(self.path) as file:
                 found, self.rows = file.schema_arrow, file.metadata.num_rows
+                self._facts: dict[bytes, bytes] = file.metadata.metadata or {}
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
+        self.columns: list[str] = found.names
         self.dim = self._checked_dim(found)
+
+    @property
+    def learnt_until(self) -> datetime | None:
+        """As `learnt_until` below."""
+        text = self._facts.get(KEY.encode())
+        return None if text is None else from_text(text.decode(errors="replace"), self.path)
 
     def batches(self, columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """Record batches of at most `rows` rows, in order."""
@@ -63,7 +78,7 @@ class VectorTable:
         """A batch's `vector` column as an array (n, dim) float32."""
         flat = vectors.flatten()
         if vectors.null_count or flat.null_count:
-            raise UserError(f"{self.path}: column 'vector' holds nulls; every product of the table needs a vector.")
+            raise UserError(f"{self.path}: column 'vector' holds nulls; every row of the table needs a vector.")
         return flat.to_numpy().reshape(-1, self.dim)
 
     def _checked_dim(self, found: pa.Schema) -> int:
@@ -96,10 +111,16 @@ def iter_vectors(path: Path, rows: int = ROWS) -> Iterator[tuple[list[str], np.n
         yield batch.column("product_id").cast(pa.string()).to_pylist(), table.matrix(batch.column("vector"))
 
 
-def existing(path: Path, encoder_id: str) -> pl.DataFrame:
-    """What `encoder_id` has embedded already, in the table or in a killed run's parts: product_id, content_hash."""
-    keys = _keys(_sources(path)).filter(encoder=encoder_id)
-    return keys.select("product_id", "content_hash").unique(maintain_order=True)
+def learnt_until(path: Path) -> datetime | None:
+    """The last event that taught the encoder of the table at `path`, of products or queries; `NO_BEHAVIOUR` where it learnt from
+    none, None where the table does not say (another program or an older openmoon made it, or its encoder is not known)."""
+    return VectorTable(path, ["vector"]).learnt_until
+
+
+def existing(path: Path, encoder_id: str, keys: Sequence[str] = PRODUCT) -> pl.DataFrame:
+    """What `encoder_id` has embedded already, in the table or in a killed run's parts: the columns `keys`, content_hash."""
+    found = _strings(_sources(path, keys), keys).filter(encoder=encoder_id)
+    return found.select(*keys, "content_hash").unique(maintain_order=True)
 
 
 @dataclass(frozen=True)
@@ -112,32 +133,35 @@ class Finished:
 
 
 class VectorWriter:
-    """Appends vectors of one encoder to the table at `path`.
+    """Appends vectors of one encoder to the table at `path`, whose rows are told apart by the columns `keys`; `learnt_until`
+    goes into its metadata.
 
     Rows gather in memory and go to `<path>.parts/`, `ROWS` at a time, each file atomically; `finish` makes the table.
     """
 
-    def __init__(self, path: Path, dim: int, encoder_id: str) -> None:
-        self.path, self.dim, self.encoder_id = Path(path), dim, encoder_id
-        self._schema = _schema(dim)
+    def __init__(
+        self, path: Path, dim: int, encoder_id: str, keys: Sequence[str] = PRODUCT, learnt_until: datetime | None = None
+    ) -> None:
+        self.path, self.dim, self.encoder_id, self.keys = Path(path), dim, encoder_id, keys
+        self._schema = _schema(keys, dim, learnt_until)
         self._gathered: list[pa.Table] = []
 
-    def write(self, product_ids: Sequence[str], vectors: np.ndarray, content_hashes: Sequence[str]) -> None:
-        """Append n products: ids, vectors (n, dim) and the hashes of what was embedded.
+    def write(self, made: pl.DataFrame, vectors: np.ndarray) -> None:
+        """Append n rows: `made` holds the keys and content_hash, the hash of what was embedded; vectors (n, dim).
 
         Raises `UserError` for vectors of another shape or with NaN or infinity.
         """
-        expected, source = (len(product_ids), self.dim), f"{self.path}: encoder {self.encoder_id!r} gave vectors"
+        expected, source = (len(made), self.dim), f"{self.path}: encoder {self.encoder_id!r} gave vectors"
         if vectors.shape != expected:
             raise UserError(f"{source} of shape {vectors.shape}, expected {expected}.")
         if not np.isfinite(vectors).all():
             raise UserError(f"{source} with NaN or infinity; training or export broke it.")
         flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
         columns = [
-            pa.array(product_ids, pa.string()),
+            *(made[key].to_arrow().cast(pa.string()) for key in self.keys),
             pa.FixedSizeListArray.from_arrays(flat, type=self._schema.field("vector").type),
-            pa.repeat(self.encoder_id, len(product_ids)),
-            pa.array(content_hashes, pa.string()),
+            pa.repeat(self.encoder_id, len(made)),
+            made["content_hash"].to_arrow().cast(pa.string()),
         ]
         self._gathered.append(pa.table(columns, schema=self._schema))
         if sum(map(len, self._gathered)) >= ROWS:
@@ -154,11 +178,11 @@ class VectorWriter:
     def finish(self, keep: pl.DataFrame) -> Finished:
         """Merge the old table and the parts into one table, atomically, and remove the parts.
 
-        `keep` (product_id, content_hash) are the current products: every other row is dropped, and so is every row of
-        another encoder. Vectors stream through in row groups; only ids and hashes are held in memory.
+        `keep` (keys, content_hash) are the current products or queries: every other row is dropped, and so is every row of
+        another encoder. Vectors stream through in row groups; only keys and hashes are held in memory.
         """
         self.flush()
-        sources = _sources(self.path)
+        sources = _sources(self.path, self.keys)
         masks = self._masks(sources, keep)
         with atomic_path(self.path) as temporary, pq.ParquetWriter(temporary, self._schema, **_FORMAT) as out:
             for source, mask in zip(sources, masks, strict=True):
@@ -170,11 +194,12 @@ class VectorWriter:
         return Finished(rows=rows, added=rows - int(old.sum()), dropped=int((~old).sum()))
 
     def _masks(self, sources: Sequence[VectorTable], keep: pl.DataFrame) -> list[np.ndarray]:
-        """Which rows of each source stay: current, of this encoder, and each product once."""
-        keys = _keys(sources).with_row_index("row").filter(encoder=self.encoder_id)
-        current = keys.join(keep, on=["product_id", "content_hash"], how="semi", maintain_order="left")
+        """Which rows of each source stay: current, of this encoder, and each key once."""
+        found = _strings(sources, self.keys).with_row_index("row").filter(encoder=self.encoder_id)
+        same = [*self.keys, "content_hash"]
+        current = found.join(keep, on=same, how="semi", nulls_equal=True, maintain_order="left")
         mask = np.zeros(sum(source.rows for source in sources), bool)
-        mask[current.unique("product_id", keep="first", maintain_order=True)["row"].to_numpy()] = True
+        mask[current.unique(self.keys, keep="first", maintain_order=True)["row"].to_numpy()] = True
         ends = accumulate(source.rows for source in sources)
         return [mask[end - source.rows : end] for source, end in zip(sources, ends, strict=True)]
 
@@ -185,7 +210,7 @@ class VectorWriter:
                 f"{self.dim}; write to another table, or remove this one."
             )
         start = 0
-        for batch in source.batches(COLUMNS) if mask.any() else ():
+        for batch in source.batches(self._schema.names) if mask.any() else ():
             part = mask[start : start + len(batch)]
             start += len(batch)
             if part.any():
@@ -197,21 +222,21 @@ def _open(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
 
 
-def _schema(dim: int) -> pa.Schema:
+def _schema(keys: Sequence[str], dim: int, learnt_until: datetime | None) -> pa.Schema:
     vector = pa.list_(pa.field("element", pa.float32()), dim)
-    types = zip(COLUMNS, (pa.string(), vector, pa.string(), pa.string()), strict=True)
-    return pa.schema(list(types))
+    types = [(name, vector if name == "vector" else pa.string()) for name in (*keys, *MADE)]
+    return pa.schema(types, None if learnt_until is None else {KEY: to_text(learnt_until)})
 
 
-def _keys(sources: Sequence[VectorTable]) -> pl.DataFrame:
-    columns = ["product_id", "content_hash", "encoder"]
+def _strings(sources: Sequence[VectorTable], keys: Sequence[str]) -> pl.DataFrame:
+    columns = [*keys, "content_hash", "encoder"]
     empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     return pl.concat([empty, *(source.strings(*columns) for source in sources)])
 
 
-def _sources(path: Path) -> list[VectorTable]:
+def _sources(path: Path, keys: Sequence[str]) -> list[VectorTable]:
     """The table, when there is one, and then the parts in the order they were written."""
-    return [VectorTable(source) for source in (Path(path), *_part_files(path)) if source.is_file()]
+    return [VectorTable(source, [*keys, *MADE]) for source in (Path(path), *_part_files(path)) if source.is_file()]
 
 
 def _parts(path: Path) -> Path:

@@ -16,6 +16,7 @@ from openmoon.data.images import ImageRejected, read_file
 from openmoon.data.shop import Shop, load_catalog
 from openmoon.data.text import item_texts
 from openmoon.io import atomic_path, content_hash
+from openmoon.learnt import saved_learnt_until
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
@@ -50,7 +51,7 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     encoder = accelerate(slow, recipe.workdir / "onnx")
     shop = load_catalog(recipe.data)
     path = recipe.workdir / "vectors.parquet"
-    writer = VectorWriter(path, encoder.dim, encoder_id)
+    writer = VectorWriter(path, encoder.dim, encoder_id, learnt_until=saved_learnt_until(folder))
     done = dict(existing(path, encoder_id).iter_rows())
     rejected: list[tuple[str, str]] = []
     current: list[tuple[str, str]] = []
@@ -79,18 +80,20 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
             batch = [pending.popleft() for _ in vectors]
             usable = np.isfinite(vectors).all(1)
             kept = [p for p, ok in zip(batch, usable, strict=True) if ok]
-            writer.write([p.product_id for p in kept], vectors[usable], [p.content_hash for p in kept])
+            writer.write(_frame([(p.product_id, p.content_hash) for p in kept]), vectors[usable])
             written += len(batch)
             progress.advance(task, len(batch))
-    finished = writer.finish(
-        pl.DataFrame(current, schema={"product_id": pl.String, "content_hash": pl.String}, orient="row")
-    )
+    finished = writer.finish(_frame(current))
     problems = recipe.workdir / "embed_rejected.parquet"
     _write_rejected(problems, [*_known_problems(problems, not_decoded), *rejected])
     unchanged = finished.rows - finished.added
     console.print(f"  {finished.added:,} products embedded, {unchanged:,} unchanged, {finished.dropped:,} gone")
     console.print(f"  wrote {path} ({finished.rows:,} vectors of {encoder.dim})")
     return finished
+
+
+def _frame(rows: list[tuple[str, str]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema={"product_id": pl.String, "content_hash": pl.String}, orient="row")
 
 
 def _products(
