@@ -97,6 +97,11 @@ def test_mistakes_are_named(override: str, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_queries_to_embed_need_events() -> None:
+    with pytest.raises(UserError, match=r"embed\.queries embeds the queries of the events, but there is no events table"):
+        load_recipe(FOLDER / "fashion.yaml", ["data.events=null", "embed.queries=true"])
+
+
 def test_environment_variables_with_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("name: own\nworkdir: ${PLACE:-here}/run\n# ${NOT_READ}\n")

@@ -51,9 +51,10 @@ def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 @app.command()
 def embed(recipe: RecipePath, overrides: Overrides = None, encoder: EncoderFolder = None) -> None:
-    """Turn the catalogue into `<workdir>/vectors.parquet`.
+    """Turn the catalogue into `<workdir>/vectors.parquet`, with `embed.queries` also the queries of the events into
+    `query_vectors.parquet`.
 
-    Only products that are new or changed are computed; a killed run goes on where it stopped.
+    Only what is new or changed is computed; a killed run goes on where it stopped.
     """
     loaded = load(recipe, overrides)
     from openmoon.steps.embed import embed

@@ -62,7 +62,8 @@ class EvaluateConfig(Section):
 
 
 class EmbedConfig(Section):
-    """Catalogue → vectors table."""
+    """Catalogue → vectors table, and queries of the events → another."""
 
     view: View = "rich+image"
+    queries: bool = False  # also write query_vectors.parquet: every query of the events, those after data.until too
     batch_size: int = Field(32, ge=1)

@@ -41,6 +41,13 @@ class Recipe(Section):
             raise ValueError("posttrain.start takes the place of stage 1; set pretrain: null")
         return self
 
+    @model_validator(mode="after")
+    def _queries_are_in_events(self) -> Recipe:
+        if self.embed.queries and self.data.events is None:
+            raise ValueError("embed.queries embeds the queries of the events, but there is no events table; name it in "
+                             "data.events, or leave embed.queries out")  # fmt: skip
+        return self
+
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 

@@ -74,6 +74,18 @@ def load_shop(config: DataConfig) -> Shop:
     return Shop(shop.catalog, rejected=pl.concat(rejected), folder=shop.folder, **tables)
 
 
+def load_asked(config: DataConfig, products: pl.Series) -> pl.DataFrame:
+    """The distinct queries of the usable events, impressions too, whatever their time: query_text, query_image as the events name
+    them, one of which may be null; in order of first use. `products` are the ids of the catalogue.
+
+    Raises `UserError` for a missing file or column; `config` must name an events table.
+    """
+    assert config.events is not None
+    events, _ = _read(EVENTS, config.root / config.events, config, products)
+    asked = events.select("query_text", "query_image").unique(maintain_order=True)
+    return asked.filter(pl.any_horizontal(pl.all().is_not_null()))
+
+
 def _read(
     spec: TableSpec, path: Path, config: DataConfig, products: pl.Series | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -17,18 +17,23 @@ _SUMMARY = (
 )  # fmt: skip
 
 
+def asked_words(text: pl.Expr) -> pl.Expr:
+    """A query's text as it is learnt from: trimmed, single spaces, lower case; null where nothing is left."""
+    text = text.str.replace_all(r"\s+", " ").str.strip_chars().str.to_lowercase()
+    return pl.when(text != "").then(text)
+
+
 def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFrame:
     """Distinct (query_text, query_image, product_id) of the events whose action is in `actions`, in order of first use.
 
-    Texts are trimmed and lower-cased. Events without a query are left out: there is nothing to pair. `count` says how
+    Texts are as in `asked_words`. Events without a query are left out: there is nothing to pair. `count` says how
     often the pair was chosen, `users` by whom, `session` in which visit first, `action` is the strongest that it saw
     (impression < click < cart < purchase), `latest` the last time; `split` is kept for logs that bring their own.
     """
-    text = pl.col("query_text").str.replace_all(r"\s+", " ").str.strip_chars().str.to_lowercase()
     return (
         events.lazy()
         .filter(pl.col("action").is_in(list(actions)))
-        .with_columns(pl.when(text != "").then(text).alias("query_text"))
+        .with_columns(asked_words(pl.col("query_text")).alias("query_text"))
         .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
         .group_by("query_text", "query_image", "product_id", maintain_order=True)
         .agg(*_SUMMARY)
