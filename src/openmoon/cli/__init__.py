@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from openmoon.cli import benchmark, data, steps
+from openmoon.cli import benchmark, ctr, data, steps
 from openmoon.errors import UserError
 from openmoon.runtime import tune_process
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(steps.app)
 app.add_typer(benchmark.app)
 app.add_typer(data.app, name="data")
+app.add_typer(ctr.app, name="ctr")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from openmoon.config.augment import AugmentConfig
+from openmoon.config.ctr import CtrConfig
 from openmoon.config.data import DataConfig, EmbedConfig, EvaluateConfig
 from openmoon.config.encoder import EncoderConfig
 from openmoon.config.posttrain import PosttrainConfig
@@ -34,6 +35,7 @@ class Recipe(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     embed: EmbedConfig = EmbedConfig()
     augment: AugmentConfig = AugmentConfig()
+    ctr: CtrConfig | None = None
 
     @model_validator(mode="after")
     def _one_start(self) -> Recipe:

@@ -1,0 +1,34 @@
+"""What vectors are worth: CTR models, one thin verb per step."""
+
+from __future__ import annotations
+
+import typer
+
+from openmoon.cli.arguments import Overrides, RecipePath, load, out
+
+app = typer.Typer(no_args_is_help=True, help="CTR models on events and vectors: train, evaluate, report.")
+
+
+@app.command()
+def train(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Train the recipe's `ctr.models` under each of `ctr.seeds`.
+
+    Models that use vectors need `<workdir>/vectors.parquet` (`openmoon embed`) or `ctr.vectors=TABLE`: any encoder's will do.
+    `openmoon ctr train RECIPE ctr.models='[din, cube]' ctr.seeds='[0]'` trains two models once. A killed run resumes.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.ctr import train_models
+
+    train_models(loaded)
+
+
+@app.command()
+def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """AUC, GAUC, LogLoss and PCOC of all models and of baselines on the same later impressions, by slices, with intervals.
+
+    Writes `<workdir>/ctr/evaluation.json`.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.ctr import evaluate_models
+
+    out.print(evaluate_models(loaded).to_table())

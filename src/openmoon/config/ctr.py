@@ -1,0 +1,87 @@
+"""What vectors are worth: prediction of choices from events and vectors."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from openmoon.config.section import Action, Fraction, Section
+
+CtrModelName = Literal[
+    "dnn", "din", "sim_hard", "sim_soft", "eta", "concat", "simtier", "make", "simtier_make", "sata", "cube", "muse",
+    "semantic_ids", "cube_ipw", "cube_debias",
+]  # fmt: skip
+
+
+class TimeSplitConfig(Section):
+    """Train, then val, then test, in order of time: shares of the impressions, or the moments when val and test begin.
+
+    Impressions in the last `gap` hours before each border are left out, since what came of them may not be known yet.
+    """
+
+    val: Fraction | datetime = 0.1
+    test: Fraction | datetime = 0.2
+    gap: float = Field(1.0, ge=0)
+
+
+class CtrDebiasConfig(Section):
+    """The debiasing network: often shown products are drawn towards rarely shown ones that look alike."""
+
+    alpha: float = Field(0.1, ge=0)  # weight of its loss beside the prediction's; 0 keeps the network and drops the loss
+    head: Fraction = 0.2  # share of the products that count as often shown
+    tail: Fraction = 0.5  # and as rarely shown
+    temperature: float = Field(0.1, gt=0)
+    per_step: int = Field(256, ge=2)  # pairs of a head and a tail product in a step
+
+
+class SemanticIdsConfig(Section):
+    """Codes of products by residual k-means on their vectors."""
+
+    levels: int = Field(3, ge=1, le=8)
+    codes: int = Field(64, ge=2)  # per level
+
+
+class CtrConfig(Section):
+    """Which models predict, from what, and how they are trained. Every model and seed sees the same impressions."""
+
+    models: list[CtrModelName] = Field(["dnn", "din", "concat", "simtier", "cube"], min_length=1)
+    seeds: list[int] = Field([0, 1, 2], min_length=1)
+    label: Action = "click"
+    split: TimeSplitConfig = TimeSplitConfig()
+
+    vectors: Path | None = None  # table of products; default: <workdir>/vectors.parquet
+    query_vectors: Path | None = None  # table of queries; default: <workdir>/query_vectors.parquet, where it exists
+    truth: Path | None = None  # of a simulated log: row, uniform, p_true; read by evaluation alone
+
+    behaviours: list[Action] = Field(["click", "cart", "purchase"], min_length=1)
+    queries: bool = True  # past queries are behaviours too
+    length: int = Field(50, ge=1, le=10_000)  # of the behaviour sequence: the latest before the request
+    search: int = Field(50, ge=1)  # behaviours that models with a search stage keep for the exact one
+    min_count: int = Field(3, ge=1)  # training impressions below which an id is unknown
+    position: bool = False  # learn what the place on the page adds, and leave it out when predicting
+
+    dim: int = Field(16, ge=1)  # of each id embedding
+    hidden: list[int] = Field([256, 128], min_length=1)
+    attention: int = Field(64, ge=1)
+    tiers: int = Field(20, ge=2)  # of SimTier, over cosines from -1 to 1
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    batch_size: int = Field(512, ge=1)  # impressions; whole requests are kept together
+    epochs: int = Field(1, ge=1)  # passes; of several the one with the best validation AUC is kept
+    make_epochs: int = Field(10, ge=1)  # of MAKE's content model, before it joins
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    weigh_exposure: float = Field(20.0, ge=1)  # cube_ipw: inverse propensity weights, at most so large
+    debias: CtrDebiasConfig = CtrDebiasConfig()
+    semantic_ids: SemanticIdsConfig = SemanticIdsConfig()
+    checkpoint_every: int = Field(2000, ge=1)  # steps
+
+    @model_validator(mode="after")
+    def _once(self) -> CtrConfig:
+        for name, values in (("models", self.models), ("seeds", self.seeds)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names something twice")
+        return self

@@ -1,0 +1,31 @@
+"""What needs no model: how often a product was chosen, and how often its place on the page is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openmoon.ctr.log import CtrLog
+
+_PRIOR = 20.0  # impressions at the mean rate that every product, and every place, starts with
+
+
+def popularity_only(log: CtrLog, rows: np.ndarray) -> np.ndarray:
+    """The product's share of choices among its training impressions, drawn to the mean where there are few."""
+    return _rates(log, log.item, rows)
+
+
+def position_only(log: CtrLog, rows: np.ndarray) -> np.ndarray:
+    """The same of the place on the page."""
+    return _rates(log, log.position, rows)
+
+
+def _rates(log: CtrLog, key: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    train = log.candidates(log.requests("train"))
+    size = int(key.max()) + 1
+    shown = np.bincount(key[train], minlength=size)
+    chosen = np.bincount(key[train], weights=log.label[train], minlength=size)
+    mean = log.label[train].mean()
+    return ((chosen + _PRIOR * mean) / (shown + _PRIOR))[key[rows]].astype(np.float32)
+
+
+BASELINES = {"popularity only": popularity_only, "position only": position_only}

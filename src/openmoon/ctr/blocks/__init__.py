@@ -1,0 +1,1 @@
+"""Parts that CTR models are composed of."""

@@ -1,0 +1,28 @@
+"""What a model knows of a shopper's interest: blocks that turn a scene into parts of the tower's input."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from openmoon.ctr.scene import Scene
+
+
+class Parts(NamedTuple):
+    """What a block adds to the tower's input: per request (R, w) and per candidate (R, K, w)."""
+
+    request: list[torch.Tensor]
+    candidate: list[torch.Tensor]
+
+
+class Interest(nn.Module):
+    """A block; `request_width` and `candidate_width` are the widths of its parts together."""
+
+    request_width = 0
+    candidate_width = 0
+
+    def forward(self, scene: Scene) -> Parts:
+        """Parts of the tower's input."""
+        raise NotImplementedError

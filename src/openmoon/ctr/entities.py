@@ -1,0 +1,67 @@
+"""Products and queries in one numbering, so that a behaviour is one number whichever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from openmoon.io import hash_number
+
+QUERY = ["query_text", "query_image"]
+WORDS = 8  # of a query's text, the first ones
+WORD_BUCKETS = 1 << 14
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Row 0 is nothing, then come the products in the catalogue's order, then the queries.
+
+    products: product_id, category, shop_id, price, created_at. queries: distinct query_text, query_image.
+    """
+
+    products: pl.DataFrame
+    queries: pl.DataFrame
+
+    def __len__(self) -> int:
+        return 1 + len(self.products) + len(self.queries)
+
+    @property
+    def first_query(self) -> int:
+        """Row of the first query."""
+        return 1 + len(self.products)
+
+    def of_products(self, product_ids: pl.Series) -> np.ndarray:
+        """Rows of products (n,) int32; 0 for those that the catalogue lacks."""
+        ids = self.products["product_id"]
+        rows = pl.Series(np.arange(1, len(ids) + 1, dtype=np.int32))
+        return product_ids.replace_strict(ids, rows, default=0, return_dtype=pl.Int32).to_numpy()
+
+    def of_queries(self, asked: pl.DataFrame) -> np.ndarray:
+        """Rows of queries (n,) int32 for a table with query_text and query_image; 0 where both are null, or unknown here."""
+        rows = self.queries.with_columns(entity=pl.int_range(self.first_query, len(self), dtype=pl.Int32, eager=True))
+        found = asked.select(QUERY).join(rows, on=QUERY, how="left", nulls_equal=True, maintain_order="left")
+        return found["entity"].fill_null(0).to_numpy()
+
+    @cached_property
+    def words(self) -> np.ndarray:
+        """(rows, WORDS) int32: the words of queries as hash buckets from 1, 0 = none; products have none."""
+        found = np.zeros((len(self), WORDS), np.int32)
+        texts = (
+            self.queries.select(pl.col("query_text").fill_null("").str.split(" ").list.head(WORDS))
+            .to_series()
+            .to_list()
+        )
+        bucket = {word: 1 + hash_number(word) % (WORD_BUCKETS - 1) for text in texts for word in text if word}
+        for row, text in enumerate(texts, self.first_query):
+            numbers = [bucket[word] for word in text if word]
+            found[row, : len(numbers)] = numbers
+        return found
+
+
+def entities(catalog: pl.DataFrame, asked: pl.DataFrame) -> Entities:
+    """The products of `catalog` and the distinct queries of `asked` (query_text, query_image; both may be null)."""
+    queries = asked.select(QUERY).filter(pl.any_horizontal(pl.col(QUERY).is_not_null())).unique(maintain_order=True)
+    return Entities(catalog.select("product_id", "category", "shop_id", "price", "created_at"), queries)

@@ -1,0 +1,25 @@
+"""The DNN without content: behaviours count by their mean (Covington et al. 2016)."""
+
+from __future__ import annotations
+
+from openmoon.ctr.blocks.interest import Interest, Parts
+from openmoon.ctr.models.inputs import Inputs
+from openmoon.ctr.scene import Scene
+
+
+class MeanInterest(Interest):
+    """The mean of the behaviours' id embeddings."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.request_width = width
+
+    def forward(self, scene: Scene) -> Parts:
+        """One part per request, (R, ids)."""
+        total = (scene.behaviours * scene.mask[..., None]).sum(1)
+        return Parts([total / scene.mask.sum(1, keepdim=True).clamp(min=1)], [])
+
+
+def dnn(inputs: Inputs) -> list[Interest]:
+    """Fields and mean behaviours."""
+    return [MeanInterest(inputs.ids)]

@@ -1,0 +1,79 @@
+"""Parts of the test impressions that are looked at by themselves: new products, rarely shown ones, kinds of queries."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from openmoon.ctr.debias import product_impressions
+from openmoon.ctr.log import CtrLog
+from openmoon.ctr.vocabulary import UNKNOWN
+
+DAY = 86_400
+CATEGORIES = 10  # the largest ones are slices
+_LENGTHS = ((0, 0), (1, 5), (6, 20), (21, 50), (51, 200), (201, 10**9))
+
+
+def slices(log: CtrLog, rows: np.ndarray, uniform: np.ndarray | None) -> dict[str, dict[str, np.ndarray]]:
+    """Kind of slice → name → (n,) bool over the candidates `rows` of the log. `uniform` (n,): shown in random order."""
+    item, request = log.item[rows], log.request_of[rows]
+    found: dict[str, dict[str, np.ndarray]] = {}
+    young, unknown = _age(log)[rows] < DAY, log.vocabulary.of_entities(log.entities)["id"][item] == UNKNOWN
+    found["product"] = {"new (< 24 h)": young, "unknown to training": unknown, "known to training": ~unknown}
+    if uniform is not None:
+        found["exposure"] = {"uniform": uniform, "ranked": ~uniform}
+    decile = impression_deciles(log)[item]
+    found["impressions"] = {f"decile {number}": decile == number for number in range(1, 11)}
+    found["exposure class"] = {"tail (lower half)": decile <= 5, "head (top fifth)": decile >= 9}
+    asks = _asks(log)[request]
+    found["query"] = {
+        name: asks == number for number, name in enumerate(("nothing asked", "words", "photo", "words and photo"))
+    }
+    length = (log.end - log.start)[request]
+    found["behaviours"] = {_range(low, high): (length >= low) & (length <= high) for low, high in _LENGTHS}
+    found["category"] = _categories(log, item)
+    return {kind: {name: mask for name, mask in parts.items() if mask.any()} for kind, parts in found.items()}
+
+
+def impression_deciles(log: CtrLog) -> np.ndarray:
+    """(rows of entities,) decile of each product by training impressions: 1 the tenth of the products shown least, 10 most."""
+    shown = product_impressions(log)[1 : log.entities.first_query]
+    place = np.empty(len(shown), np.int64)
+    place[np.argsort(shown, kind="stable")] = np.arange(len(shown))
+    decile = np.zeros(len(log.entities), np.int64)
+    decile[1 : log.entities.first_query] = 1 + place * 10 // max(1, len(shown))
+    return decile
+
+
+def _age(log: CtrLog) -> np.ndarray:
+    """(N,) seconds since the product came into the catalogue; where that is not known since its first impression, unless that is
+    within the log's first day, when nobody knows."""
+    seconds = log.seconds[log.request_of]
+    first = np.full(len(log.entities), np.iinfo(np.int64).max)
+    np.minimum.at(first, log.item, seconds)
+    first[first < log.seconds.min() + DAY] = np.iinfo(np.int64).min // 2
+    created = log.entities.products["created_at"].dt.epoch("s")
+    known = created.is_not_null().to_numpy()
+    first[1 : log.entities.first_query][known] = created.drop_nulls().to_numpy()
+    return seconds - first[log.item]
+
+
+def _asks(log: CtrLog) -> np.ndarray:
+    """(R,) 0 nothing, 1 words, 2 a photo, 3 both."""
+    kinds = np.zeros(len(log.entities), np.int64)
+    queries = log.entities.queries
+    text, photo = (queries[name].is_not_null().to_numpy() for name in ("query_text", "query_image"))
+    kinds[log.entities.first_query :] = text + 2 * photo
+    return kinds[log.query]
+
+
+def _categories(log: CtrLog, item: np.ndarray) -> dict[str, np.ndarray]:
+    names = log.entities.products["category"].gather(pl.Series(item.astype(np.int64) - 1)).fill_null("none")
+    largest = names.value_counts(sort=True).head(CATEGORIES)[names.name]
+    return {name: (names == name).to_numpy() for name in largest}
+
+
+def _range(low: int, high: int) -> str:
+    if low == high:
+        return str(low)
+    return f"{low}–{high}" if high < 10**9 else f"over {low - 1}"
