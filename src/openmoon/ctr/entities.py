@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,17 +49,18 @@ class Entities:
     @cached_property
     def words(self) -> np.ndarray:
         """(rows, WORDS) int32: the words of queries as hash buckets from 1, 0 = none; products have none."""
-        found = np.zeros((len(self), WORDS), np.int32)
-        texts = (
-            self.queries.select(pl.col("query_text").fill_null("").str.split(" ").list.head(WORDS))
-            .to_series()
-            .to_list()
-        )
-        bucket = {word: 1 + hash_number(word) % (WORD_BUCKETS - 1) for text in texts for word in text if word}
-        for row, text in enumerate(texts, self.first_query):
-            numbers = [bucket[word] for word in text if word]
-            found[row, : len(numbers)] = numbers
-        return found
+        texts = self.queries["query_text"].fill_null("").to_list()
+        return np.concatenate([np.zeros((self.first_query, WORDS), np.int32), word_numbers(texts)])
+
+
+def word_numbers(texts: Sequence[str]) -> np.ndarray:
+    """(n, WORDS) int32: the first words of each text as hash buckets from 1, 0 = none."""
+    words = [text.split()[:WORDS] for text in texts]
+    bucket = {word: 1 + hash_number(word) % (WORD_BUCKETS - 1) for row in words for word in row}
+    found = np.zeros((len(texts), WORDS), np.int32)
+    for place, row in enumerate(words):
+        found[place, : len(row)] = [bucket[word] for word in row]
+    return found
 
 
 def entities(catalog: pl.DataFrame, asked: pl.DataFrame) -> Entities:

@@ -42,14 +42,18 @@ class Vocabulary:
         products = entities.products
         ids = np.zeros(len(entities), np.int32)
         ids[1 : entities.first_query] = self.numbers("product", products["product_id"])
-        queries = self.numbers("query", query_names(entities.queries))
-        ids[entities.first_query :] = np.where(queries > NONE, queries + self.size("product"), NONE)
+        ids[entities.first_query :] = self.query_ids(query_names(entities.queries))
         price = products["price"].to_numpy()
         bucket = np.where(np.isnan(price), NONE, KNOWN + np.searchsorted(self.prices, price, side="right"))
         fields = {"category": self.numbers("category", products["category"]), "shop": self.numbers("shop", products["shop_id"]),
                   "price": bucket.astype(np.int32)}  # fmt: skip
         padded = {name: np.pad(values, (1, len(entities.queries))) for name, values in fields.items()}
         return {"id": ids, **padded}
+
+    def query_ids(self, names: pl.Series) -> np.ndarray:
+        """(n,) int32 `id` of queries by their names, in the range that follows that of the products."""
+        numbers = self.numbers("query", names)
+        return np.where(numbers > NONE, numbers + self.size("product"), NONE)
 
     def sizes(self) -> dict[str, int]:
         """Numbers of each field of `of_entities`, and of users."""

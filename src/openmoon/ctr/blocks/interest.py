@@ -26,3 +26,7 @@ class Interest(nn.Module):
     def forward(self, scene: Scene) -> Parts:
         """Parts of the tower's input."""
         raise NotImplementedError
+
+    def place(self, row: int, vector: torch.Tensor) -> None:
+        """A query that was not known when the model was built takes an entity's `row`; blocks that keep something of every entity
+        make it of its vector (D,), zeros where it has none."""

@@ -30,8 +30,10 @@ class SemanticIds(Interest):
         start = _main_directions(codebooks.centroids.reshape(levels * size, -1), width).reshape(levels, size, width)
         with torch.no_grad():
             self.embeddings.weight.copy_(torch.from_numpy(np.pad(start, ((0, 0), (1, 0), (0, 0)))).flatten(0, 1))
+        self.codebooks = codebooks
         self.rows: torch.Tensor
-        self.register_buffer("rows", torch.from_numpy(codes + np.arange(levels) * (size + 1)), persistent=False)
+        self._offsets = np.arange(levels) * (size + 1)
+        self.register_buffer("rows", torch.from_numpy(codes + self._offsets), persistent=False)
         self.attend = LocalActivation(width, hidden)
         self.request_width, self.candidate_width = width, 2 * width
 
@@ -40,6 +42,11 @@ class SemanticIds(Interest):
         target, past, asked = (self.embeddings(self.rows[rows]).sum(-2)
                                for rows in (scene.batch.item, scene.batch.history, scene.batch.query))  # fmt: skip
         return Parts([asked], [target, self.attend(past, target, scene.mask)])
+
+    def place(self, row: int, vector: torch.Tensor) -> None:
+        """See `Interest`."""
+        codes = self.codebooks.encode(vector[None].numpy())[0] + 1 if vector.any() else 0
+        self.rows[row] = torch.from_numpy(self._offsets + codes)
 
 
 def semantic_ids(inputs: Inputs, codebooks: Codebooks, codes: np.ndarray) -> Sequence[Interest]:
