@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_DRAWN = 1 << 24  # numbers that the bootstrap draws at once
 _SMALLEST = 1e-7  # probabilities are kept so far from 0 and 1 in the LogLoss
 
 
@@ -94,7 +95,9 @@ def interval(
     if defined.sum() < 2:
         return None
     value, rows = value[defined], groups.rows[defined].astype(float)
-    times = np.random.default_rng(seed).multinomial(len(value), np.full(len(value), 1 / len(value)), size=draws) * rows
-    means = (times @ value) / times.sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    random, means = np.random.default_rng(seed), []
+    for part in np.array_split(np.arange(draws), -(-draws * len(value) // _DRAWN)):
+        times = random.multinomial(len(value), np.full(len(value), 1 / len(value)), size=len(part)) * rows
+        means.append((times @ value) / times.sum(1))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return float(low), float(high)
