@@ -61,9 +61,3 @@ def word_numbers(texts: Sequence[str]) -> np.ndarray:
     for place, row in enumerate(words):
         found[place, : len(row)] = [bucket[word] for word in row]
     return found
-
-
-def entities(catalog: pl.DataFrame, asked: pl.DataFrame) -> Entities:
-    """The products of `catalog` and the distinct queries of `asked` (query_text, query_image; both may be null)."""
-    queries = asked.select(QUERY).filter(pl.any_horizontal(pl.col(QUERY).is_not_null())).unique(maintain_order=True)
-    return Entities(catalog.select("product_id", "category", "shop_id", "price", "created_at"), queries)

@@ -43,7 +43,7 @@ def test_part(log: CtrLog, truth: pl.DataFrame | None) -> TestPart:
     """The test part of the log. `truth` (uniform, row by row of the events) adds the slice of lists in random order."""
     rows = log.candidates(log.requests("test"))
     uniform = None if truth is None else truth["uniform"].to_numpy()[log.row[rows]]
-    shoppers = log.user_name.gather(pl.Series(log.request_of[rows])).rank("dense").to_numpy().astype(np.int64) - 1
+    _, shoppers = np.unique(log.shopper[log.request_of[rows]], return_inverse=True)
     labels = log.label[rows]
     identity = content_hash(log.row[rows].tobytes(), labels.tobytes())[:16]
     return TestPart(rows, labels, shoppers, slices(log, rows, uniform), identity)

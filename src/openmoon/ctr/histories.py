@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +33,7 @@ class Histories:
         span = int(max(self.seconds.max(), seconds.max()) - min(self.seconds.min(), seconds.min())) + 2
         zero = min(self.seconds.min(), seconds.min())
         owner = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
-        end = np.searchsorted(owner * span + (self.seconds - zero), user * span + (seconds - zero), side="left")
+        end = np.searchsorted(owner * span + (self.seconds - zero), user.astype(np.int64) * span + (seconds - zero), side="left")
         return start, np.maximum(end, start)
 
 
@@ -44,9 +43,3 @@ def histories(behaviours: pl.DataFrame, users: int) -> Histories:
     counts = np.bincount(table["user"].to_numpy(), minlength=users)
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Histories(table["entity"].to_numpy(), table["kind"].to_numpy(), table["seconds"].to_numpy(), first)
-
-
-def kinds(actions: pl.Series) -> pl.Series:
-    """Numbers of actions as kinds of behaviours."""
-    names: Sequence[str] = ACTIONS
-    return actions.replace_strict(names, range(len(names)), return_dtype=pl.Int8)

@@ -6,76 +6,53 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from openmoon.data.splits import normalise_query
+from openmoon.ctr.events import Events
 from openmoon.errors import UserError
 
-REQUEST = ["user_id", "session_id", "timestamp", "query_text", "query_image"]
+REQUEST = ["seconds", "user", "session", "query"]
+WINDOW = 86_400  # seconds after an impression in which a choice without a session is ascribed to it
 
 
 @dataclass(frozen=True)
 class Impressions:
-    """`table`: one row per impression in order of time and request: request (number), user_id, timestamp, query_text,
-    query_image, product_id, position, propensity, label (bool), row (of the events). `counts`: what was joined and left out."""
+    """`table`: one row per impression in order of time and request: the columns of `Events.table`, request (number from 0), label
+    (bool). `counts`: what was joined and left out."""
 
     table: pl.DataFrame
     counts: dict[str, int]
 
 
-def impressions(events: pl.DataFrame, label: str) -> Impressions:
+def impressions(events: Events, label: str) -> Impressions:
     """Impressions labelled by whether the action `label` (click, cart or purchase) on the product followed.
 
     An action belongs to the last impression of the product before it in the same session; where the log has no sessions, of
-    the same shopper within a day. A request is what one shopper was shown at one moment for one query. Raises `UserError`
-    where the log has no impressions, or none of the actions.
+    the same shopper within a day. One that carries its query belongs to an impression for that query, if there is one. A
+    request is what one shopper was shown at one moment for one query. Raises `UserError` where the log has no impressions, or
+    none of the actions.
     """
-    numbered = events.with_row_index("row").with_columns(
-        query_text=clean_text(pl.col("query_text")), session_id=pl.col("session_id").fill_null("")
-    )
-    shown = numbered.filter(pl.col("action") == "impression")
-    chosen = numbered.filter(pl.col("action") == label)
+    shown, chosen = events.of("impression"), events.of(label)
     for found, what in ((shown, "impression"), (chosen, label)):
         if found.is_empty():
             raise UserError(f"data.events: no event has the action {what!r}, so there is nothing to predict; CTR models need "
                             "what was shown (action impression) as well as what was chosen.")  # fmt: skip
     hit = _joined(shown, chosen)
     labelled = shown.with_columns(label=pl.col("row").is_in(hit.drop_nulls().implode()))
-    order = labelled.sort("timestamp", *REQUEST[:2], *REQUEST[3:], "position", "row", nulls_last=True)
-    table = order.with_columns(request=pl.struct(REQUEST).rle_id())
+    table = labelled.sort(*REQUEST, "position", "row").with_columns(request=pl.struct(REQUEST).rle_id())
     counts = {"impressions": shown.height, "requests": table["request"].n_unique(), f"{label}s": chosen.height,
               f"{label}s without an impression before them": int(hit.null_count()),
               "impressions chosen": int(table["label"].sum())}  # fmt: skip
-    kept = [
-        "request",
-        "row",
-        "user_id",
-        "timestamp",
-        "query_text",
-        "query_image",
-        "product_id",
-        "position",
-        "propensity",
-        "label",
-    ]
-    return Impressions(table.select(kept), counts)
+    return Impressions(table, counts)
 
 
 def _joined(shown: pl.DataFrame, chosen: pl.DataFrame) -> pl.Series:
-    """Row of the impression that each choice belongs to, null where there is none. A choice that carries its query belongs to
-    an impression for that query, if there is one."""
-    asked = pl.coalesce("query_text", "query_image")
-    left, right = chosen.with_columns(asked=asked).sort("timestamp"), shown.with_columns(asked=asked).sort("timestamp")
-    right = right.select("user_id", "session_id", "product_id", "asked", "timestamp", hit="row", seen="timestamp")
-    late = (pl.col("session_id") == "") & (pl.col("timestamp") - pl.col("seen") > pl.duration(days=1))
-    found = [
-        left.join_asof(right, on="timestamp", by=keys, strategy="backward", check_sortedness=False).select(
-            pl.when(~late).then("hit")
-        )
-        for keys in (["user_id", "session_id", "product_id", "asked"], ["user_id", "session_id", "product_id"])
-    ]
-    same, any_query = (one.to_series() for one in found)
+    """Row of the impression that each choice belongs to, null where there is none."""
+    left = chosen.select("user", "session", "product", "query", "seconds").sort("seconds")
+    right = shown.select("user", "session", "product", "query", "seconds", hit="row", seen="seconds").sort("seconds")
+    late = (pl.col("session") == 0) & (pl.col("seconds") - pl.col("seen") > WINDOW)
+    same, any_query = (
+        left.join_asof(right, on="seconds", by=keys, strategy="backward", check_sortedness=False)
+        .select(pl.when(~late).then("hit"))
+        .to_series()
+        for keys in (["user", "session", "product", "query"], ["user", "session", "product"])
+    )
     return same.zip_with(same.is_not_null(), any_query)
-
-
-def clean_text(text: pl.Expr) -> pl.Expr:
-    clean = normalise_query(text)
-    return pl.when(clean != "").then(clean)

@@ -8,28 +8,32 @@ import numpy as np
 import polars as pl
 
 from openmoon.config.ctr import CtrConfig
-from openmoon.ctr.entities import QUERY, Entities, entities
+from openmoon.ctr.entities import Entities
+from openmoon.ctr.events import Events
 from openmoon.ctr.histories import QUERY as QUERY_KIND
-from openmoon.ctr.histories import Histories, histories, kinds
-from openmoon.ctr.impressions import clean_text, impressions
+from openmoon.ctr.histories import Histories, histories
+from openmoon.ctr.impressions import impressions
 from openmoon.ctr.time_split import SPLIT_NAMES, TRAIN, time_split
-from openmoon.ctr.vocabulary import Vocabulary, fit_vocabulary
+from openmoon.ctr.vocabulary import NONE, Vocabulary, fit_vocabulary, query_names
+from openmoon.data.schema import ACTIONS
 
 
 @dataclass(frozen=True)
 class CtrLog:
     """Requests in order of time and, request after request, their candidates.
 
-    Per request (R,): user (number of the vocabulary), query (row of entities, 0 = none), seconds since the epoch, split, and
-    where the behaviours before it begin and end in `histories`. Candidates of request r are `first[r]:first[r + 1]`; per
-    candidate (N,): item (row of entities), label, position (0 = not known), propensity (NaN = not known), row of the events.
+    Per request (R,): user (number of the vocabulary), shopper (number from 1 in the order of the names `shoppers`), query (row of
+    entities, 0 = none), seconds since the epoch, split, and where the behaviours before it begin and end in `histories`.
+    Candidates of request r are `first[r]:first[r + 1]`; per candidate (N,): item (row of entities), label, position (0 = not
+    known), propensity (NaN = not known), row of the events file.
     """
 
     entities: Entities
     vocabulary: Vocabulary
     histories: Histories
     user: np.ndarray
-    user_name: pl.Series
+    shopper: np.ndarray
+    shoppers: pl.Series
     query: np.ndarray
     seconds: np.ndarray
     split: np.ndarray
@@ -60,7 +64,7 @@ class CtrLog:
         return np.repeat(np.arange(len(self.user)), np.diff(self.first))
 
 
-def build_log(catalog: pl.DataFrame, events: pl.DataFrame, config: CtrConfig) -> CtrLog:
+def build_log(catalog: pl.DataFrame, events: Events, config: CtrConfig) -> CtrLog:
     """Read a shop's tables as columns. Behaviours are strictly before the request; vocabularies come from the training part.
 
     Raises `UserError` where there is nothing to predict, and for a split with nothing in a part.
@@ -68,42 +72,41 @@ def build_log(catalog: pl.DataFrame, events: pl.DataFrame, config: CtrConfig) ->
     found = impressions(events, config.label)
     shown = found.table
     requests = shown.unique("request", keep="first", maintain_order=True)
-    seconds = _seconds(requests["timestamp"])
+    seconds = requests["seconds"].to_numpy()
     lengths = shown.group_by("request", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
-    split, borders = time_split(requests["timestamp"], lengths, config.split)
-    asked = events.select(query_text=clean_text(pl.col("query_text")), query_image="query_image")
-    everything = entities(catalog, asked)
-    names = events["user_id"].unique(maintain_order=True)
-    numbers = pl.Series(np.arange(len(names), dtype=np.int64))
-    table = _behaviours(events, requests, everything, config)
-    table = table.with_columns(user=table["user_id"].replace_strict(names, numbers))
-    past = histories(table, len(names))
-    who = requests["user_id"].replace_strict(names, numbers).to_numpy()
-    start, end = past.before(who, seconds)
-    in_train = shown.filter(pl.lit(np.repeat(split, lengths) == TRAIN))
-    vocabulary = fit_vocabulary(in_train, everything.products, config.min_count)
-    counts = {**found.counts, **borders}
+    split, borders = time_split(seconds, lengths, config.split)
+    everything = Entities(catalog.select("product_id", "category", "shop_id", "price", "created_at"), events.queries)
+    past = histories(_behaviours(events, requests, everything, config), len(events.users) + 1)
+    shopper = requests["user"].to_numpy()
+    start, end = past.before(shopper, seconds)
+    in_train = np.repeat(split == TRAIN, lengths)
+    vocabulary = fit_vocabulary(_counts(shown, events, in_train), everything.products, config.min_count)
+    number = np.concatenate([[NONE], vocabulary.numbers("user", events.users)])
+    query = requests["query"].to_numpy()
     return CtrLog(
-        everything, vocabulary, past, user=vocabulary.numbers("user", requests["user_id"]), user_name=requests["user_id"],
-        query=everything.of_queries(requests), seconds=seconds, split=split, start=start, end=end,
-        first=np.concatenate([[0], np.cumsum(lengths)]), item=everything.of_products(shown["product_id"]),
-        label=shown["label"].to_numpy().astype(np.float32), position=shown["position"].fill_null(0).to_numpy().astype(np.int32),
-        propensity=shown["propensity"].to_numpy().astype(np.float32), row=shown["row"].to_numpy(), counts=counts,
+        everything, vocabulary, past, user=number[shopper], shopper=shopper, shoppers=events.users,
+        query=np.where(query > 0, query + everything.first_query - 1, 0), seconds=seconds, split=split, start=start, end=end,
+        first=np.concatenate([[0], np.cumsum(lengths)]), item=shown["product"].to_numpy(),
+        label=shown["label"].to_numpy().astype(np.float32), position=shown["position"].to_numpy(),
+        propensity=shown["propensity"].to_numpy(), row=shown["row"].to_numpy(), counts={**found.counts, **borders},
     )  # fmt: skip
 
 
-def _behaviours(events: pl.DataFrame, requests: pl.DataFrame, everything: Entities, config: CtrConfig) -> pl.DataFrame:
-    """user_id, entity, kind, seconds: what was chosen, and what was asked."""
-    chosen = events.filter(pl.col("action").is_in(list(config.behaviours)))
-    parts = [chosen.select("user_id", "timestamp").with_columns(entity=everything.of_products(chosen["product_id"]),
-                                                                 kind=kinds(chosen["action"]))]  # fmt: skip
+def _behaviours(events: Events, requests: pl.DataFrame, everything: Entities, config: CtrConfig) -> pl.DataFrame:
+    """user, entity, kind, seconds: what was chosen, and what was asked."""
+    wanted = [ACTIONS.index(action) for action in config.behaviours]
+    chosen = events.table.filter(pl.col("action").is_in(wanted))
+    parts = [chosen.select("user", "seconds", entity="product", kind="action")]
     if config.queries:
-        asked = requests.filter(pl.any_horizontal(pl.col(QUERY).is_not_null()))
-        parts.append(asked.select("user_id", "timestamp").with_columns(
-            entity=everything.of_queries(asked), kind=pl.lit(QUERY_KIND, pl.Int8)))  # fmt: skip
-    table = pl.concat(parts)
-    return table.with_columns(seconds=_seconds(table["timestamp"]))
+        asked = requests.filter(pl.col("query") > 0)
+        parts.append(asked.select("user", "seconds", entity=(pl.col("query") + everything.first_query - 1).cast(pl.Int32),
+                                  kind=pl.lit(QUERY_KIND, pl.Int8)))  # fmt: skip
+    return pl.concat(parts)
 
 
-def _seconds(times: pl.Series) -> np.ndarray:
-    return times.dt.epoch("s").to_numpy()
+def _counts(shown: pl.DataFrame, events: Events, in_train: np.ndarray) -> dict[str, pl.DataFrame]:
+    """Field → name, count: how many training impressions each user, product and query has."""
+    train = shown.filter(pl.Series(in_train))
+    names = {"user": events.users, "product": events.products, "query": query_names(events.queries)}
+    return {field: pl.DataFrame({"name": known, "count": np.bincount(train[field].to_numpy(), minlength=len(known) + 1)[1:]})
+            for field, known in names.items()}  # fmt: skip

@@ -21,8 +21,8 @@ from openmoon.ctr.blocks.interest import Interest
 from openmoon.ctr.build import uses_vectors
 from openmoon.ctr.content import vector_rows
 from openmoon.ctr.entities import Entities, word_numbers
+from openmoon.ctr.events import clean_text
 from openmoon.ctr.histories import QUERY as QUERY_KIND
-from openmoon.ctr.impressions import clean_text
 from openmoon.ctr.model import CtrModel
 from openmoon.ctr.saved import load_model, saved_config
 from openmoon.ctr.vocabulary import NONE, Vocabulary

@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
-import polars as pl
 
 from openmoon.config.ctr import TimeSplitConfig
 from openmoon.errors import UserError
+from openmoon.learnt import naive_utc
 
 TRAIN, VAL, TEST, GAP = 0, 1, 2, -1
 SPLIT_NAMES = {"train": TRAIN, "val": VAL, "test": TEST}
 
 
-def time_split(
-    times: pl.Series, impressions_of: np.ndarray, config: TimeSplitConfig
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Part of each request (R,) int8, of requests in order of time, and how many impressions each part has."""
-    val, test = (
-        _border(times, impressions_of, config.val, config.test),
-        _border(times, impressions_of, config.test, 0.0),
-    )
+def time_split(seconds: np.ndarray, counts: np.ndarray, config: TimeSplitConfig) -> tuple[np.ndarray, dict[str, int]]:
+    """Part of each request (R,) int8, of requests in order of time, `counts` (R,) impressions each; and how many impressions each
+    part has. Raises `UserError` for a validation part that does not begin before the test part, and for an empty part."""
+    val, test = _border(seconds, counts, config.val, config.test), _border(seconds, counts, config.test, 0.0)
     if val >= test:
-        raise UserError(f"ctr.split: val begins at {val}, which is not before test at {test}; what is learnt from lies before "
-                        "what is measured.")  # fmt: skip
-    gap = timedelta(hours=config.gap)
-    at = times.to_frame("at").select(
-        pl.when(pl.col("at") >= test).then(TEST).when(pl.col("at") >= test - gap).then(GAP)
-        .when(pl.col("at") >= val).then(VAL).when(pl.col("at") >= val - gap).then(GAP).otherwise(TRAIN).cast(pl.Int8)
-    )  # fmt: skip
-    split = at.to_series().to_numpy()
-    counts = {}
-    for name, number in SPLIT_NAMES.items():
-        counts[f"in {name}"] = int(impressions_of[split == number].sum())
-        if not counts[f"in {name}"]:
-            raise UserError(f"ctr.split: {name} is empty (val from {val}, test from {test}, gap {config.gap} h, log from "
-                            f"{times[0]} to {times[-1]}); change ctr.split or bring more days.")  # fmt: skip
-    counts["in the gaps, left out"] = int(impressions_of[split == GAP].sum())
-    return split, counts
+        raise UserError(f"ctr.split: val begins at {_moment(val)}, which is not before test at {_moment(test)}; what is learnt "
+                        "from lies before what is measured.")  # fmt: skip
+    gap = config.gap * 3600
+    parts = [(seconds >= test, TEST), (seconds >= test - gap, GAP), (seconds >= val, VAL), (seconds >= val - gap, GAP)]
+    split = np.select([at for at, _ in parts], [part for _, part in parts], TRAIN).astype(np.int8)
+    found = {f"in {name}": int(counts[split == number].sum()) for name, number in SPLIT_NAMES.items()}
+    for name in SPLIT_NAMES:
+        if not found[f"in {name}"]:
+            begins = f"val from {_moment(val)}, test from {_moment(test)}, gap {config.gap} h"
+            raise UserError(f"ctr.split: {name} is empty ({begins}, log from {_moment(seconds[0])} to {_moment(seconds[-1])}); "
+                            "change ctr.split or bring more days.")  # fmt: skip
+    return split, found | {"in the gaps, left out": int(counts[split == GAP].sum())}
 
 
-def _border(times: pl.Series, counts: np.ndarray, begin: float | datetime, after: float | datetime) -> datetime:
-    """The moment when a part begins: a given one, or so that it has this share of the impressions before the next part."""
+def _border(seconds: np.ndarray, counts: np.ndarray, begin: float | datetime, after: float | datetime) -> float:
+    """When a part begins: at a given moment, or so that it has this share of the impressions before the next part."""
     if isinstance(begin, datetime):
-        return begin
+        return naive_utc(begin).replace(tzinfo=UTC).timestamp()
     total = np.cumsum(counts)
-    last = total[-1]
-    until = total[max(int((times < after).sum()) - 1, 0)] if isinstance(after, datetime) else round(last * (1 - after))
-    row = int(np.searchsorted(total, until - begin * last, side="right"))
-    return times[min(row, len(times) - 1)]
+    until = _before(seconds, total, after) if isinstance(after, datetime) else round(total[-1] * (1 - after))
+    return float(seconds[min(int(np.searchsorted(total, until - begin * total[-1], side="right")), len(seconds) - 1)])
+
+
+def _before(seconds: np.ndarray, total: np.ndarray, moment: datetime) -> int:
+    """Impressions before a moment."""
+    requests = int(np.searchsorted(seconds, naive_utc(moment).replace(tzinfo=UTC).timestamp()))
+    return int(total[requests - 1]) if requests else 0
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(float(seconds), UTC).replace(tzinfo=None)

@@ -82,24 +82,18 @@ def query_names(queries: pl.DataFrame) -> pl.Series:
     return queries.select(pl.coalesce("query_text", "query_image")).to_series()
 
 
-def fit_vocabulary(shown: pl.DataFrame, products: pl.DataFrame, min_count: int) -> Vocabulary:
-    """The names in training impressions `shown` (user_id, product_id, query_text, query_image) that occur at least `min_count`
-    times; categories, shops and prices are those of the products among them."""
-    often = {
-        "user": _often(shown["user_id"], min_count),
-        "product": _often(shown["product_id"], min_count),
-        "query": _often(query_names(shown), min_count),
-    }
+def fit_vocabulary(counts: Mapping[str, pl.DataFrame], products: pl.DataFrame, min_count: int) -> Vocabulary:
+    """The users, products and queries with at least `min_count` training impressions, by `counts` (field → name, count; a name
+    may stand there more than once); categories, shops and prices are those of the products among them."""
+    often = {field: _often(table, min_count) for field, table in counts.items()}
     met = products.filter(pl.col("product_id").is_in(often["product"].implode()))
-    often |= {
-        "category": met["category"].drop_nulls().unique().sort(),
-        "shop": met["shop_id"].drop_nulls().unique().sort(),
-    }
+    often |= {"category": met["category"].drop_nulls().unique().sort(), "shop": met["shop_id"].drop_nulls().unique().sort()}
     prices = met["price"].drop_nulls().to_numpy()
     borders = np.unique(np.quantile(prices, np.linspace(0, 1, PRICES + 1)[1:-1])) if len(prices) else np.zeros(0)
     return Vocabulary(often, borders)
 
 
-def _often(names: pl.Series, least: int) -> pl.Series:
-    counts = names.drop_nulls().rename("name").value_counts().filter(pl.col("count") >= least)
-    return counts.sort(-pl.col("count").cast(pl.Int64), "name")["name"]
+def _often(counts: pl.DataFrame, least: int) -> pl.Series:
+    """The names that occur often enough, the most frequent first."""
+    total = counts.group_by("name").agg(pl.col("count").sum()).filter(pl.col("count") >= least)
+    return total.sort(-pl.col("count").cast(pl.Int64), "name")["name"]

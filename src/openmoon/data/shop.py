@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import polars as pl
 
 from openmoon.config import DataConfig
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED, TableSpec
-from openmoon.data.tables import read_table
+from openmoon.data.tables import iter_table, read_table
 from openmoon.errors import UserError
 
 
@@ -84,6 +85,14 @@ def load_asked(config: DataConfig, products: pl.Series) -> pl.DataFrame:
     events, _ = _read(EVENTS, config.root / config.events, config, products)
     asked = events.select("query_text", "query_image").unique(maintain_order=True)
     return asked.filter(pl.any_horizontal(pl.all().is_not_null()))
+
+
+def iter_events(config: DataConfig, products: pl.Series) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """The events in chunks, for logs that do not fit in memory: usable rows, with `row`, their number in the file, and rejected
+    ones. `products` are the ids of the catalogue. Raises `UserError` for a missing file or column, or no events."""
+    if config.events is None:
+        raise UserError("data.events: this step reads behaviour, but the recipe names no events table.")
+    yield from iter_table(config.root / config.events, EVENTS, config.columns.get("events", {}), products)
 
 
 def _read(

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from openmoon.data import attributes as attribute_json
 from openmoon.data.coerce import EXPECTED, clean, coerce
@@ -35,18 +37,51 @@ def read_table(
     Raises `UserError` for a missing or unreadable file, a missing or mistyped column.
     """
     path = Path(path)
-    if not path.exists():
-        raise UserError(f"{path}: no such file; set data.root and data.{spec.name} to where the {spec.name} table is.")
-    if path.suffix in (".csv", ".tsv"):
-        frame, broken = read_csv(path)
-    elif path.suffix == ".parquet" or path.is_dir():
-        frame, broken = read_parquet(path).with_row_index(ROW), None
-    else:
-        raise UserError(f"{path}: expected a .parquet, .csv or .tsv file, found {path.suffix or 'no ending'!r}.")
+    frame, broken = read_csv(path) if _is_csv(path, spec) else (read_parquet(path).with_row_index(ROW), None)
     table, rejected = normalise(frame, spec, columns, attributes, products, str(path))
     if broken is None:
         return table, rejected
     return table, pl.concat([rejected, rejected_lines(spec, broken)]).sort("row")
+
+
+def iter_table(
+    path: Path, spec: TableSpec, columns: Mapping[str, str] | None = None, products: pl.Series | None = None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """`read_table` in chunks, row group by row group of Parquet, CSV whole; for tables without a key. Good rows also have `row`,
+    their number in the file or folder."""
+    if spec.unique is not None:
+        raise ValueError(f"{spec.name} has a key, and a repeated one can only be found in the whole table")
+    path = Path(path)
+    chunks = iter([read_csv(path)]) if _is_csv(path, spec) else ((frame, None) for frame in _row_groups(path))
+    for frame, broken in chunks:
+        good, rejected = _numbered(frame, spec, columns, (), products, str(path))
+        yield good.rename({ROW: "row"}), rejected if broken is None else pl.concat([rejected, rejected_lines(spec, broken)])
+
+
+def _is_csv(path: Path, spec: TableSpec) -> bool:
+    """Whether the table is CSV; otherwise it is Parquet. `UserError` where it is neither or not there."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file; set data.root and data.{spec.name} to where the {spec.name} table is.")
+    if path.suffix in (".csv", ".tsv"):
+        return True
+    if path.suffix == ".parquet" or path.is_dir():
+        return False
+    raise UserError(f"{path}: expected a .parquet, .csv or .tsv file, found {path.suffix or 'no ending'!r}.")
+
+
+def _row_groups(path: Path) -> Iterator[pl.DataFrame]:
+    """Row group by row group, `ROW` counted through all files of a folder."""
+    start = 0
+    for file in sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]:
+        try:
+            with pq.ParquetFile(file, pre_buffer=False) as source:
+                for number in range(source.num_row_groups):
+                    frame = pl.DataFrame(pl.from_arrow(source.read_row_group(number)))
+                    yield frame.with_row_index(ROW, start)
+                    start += len(frame)
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{file}: cannot be read as Parquet ({reason}); write the table again.") from error
 
 
 def rejected_lines(spec: TableSpec, broken: pl.DataFrame) -> pl.DataFrame:
@@ -66,6 +101,19 @@ def normalise(
     source: str = "the table",
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`read_table` for a frame in memory; `source` is what messages call it."""
+    good, rejected = _numbered(frame, spec, columns, attributes, products, source)
+    return good.drop(ROW), rejected
+
+
+def _numbered(
+    frame: pl.DataFrame,
+    spec: TableSpec,
+    columns: Mapping[str, str] | None,
+    attributes: Sequence[str],
+    products: pl.Series | None,
+    source: str,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`normalise` with `ROW` among the columns of the good rows."""
     if ROW not in frame.columns:
         frame = frame.with_row_index(ROW)
     frame = frame.with_columns(pl.col(ROW).cast(pl.Int64))
@@ -84,7 +132,7 @@ def normalise(
     )
     values = _mark_repeats(spec, values.with_columns(_reasons(spec, cleaned, values, products)))
     good = values["reason"].is_null()
-    return values.filter(good).drop(ROW, "reason"), _rejected(spec, values.filter(~good), frame.filter(~good))
+    return values.filter(good).drop("reason"), _rejected(spec, values.filter(~good), frame.filter(~good))
 
 
 def read_parquet(path: Path) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,11 @@ from openmoon.ctr.build import Parts, uses_vectors
 from openmoon.ctr.content import VectorRows, vector_rows
 from openmoon.ctr.entities import Entities
 from openmoon.ctr.evaluate import REFERENCE, TestPart, baselines, load_scores, measure, test_part
-from openmoon.ctr.impressions import clean_text
+from openmoon.ctr.events import clean_text, compact
 from openmoon.ctr.log import CtrLog, build_log
 from openmoon.ctr.results import CtrResult
 from openmoon.ctr.train import Job, train
-from openmoon.data.shop import load_shop
+from openmoon.data.shop import iter_events, load_catalog
 from openmoon.errors import UserError
 from openmoon.io import content_hash
 from openmoon.learnt import NO_BEHAVIOUR
@@ -97,16 +98,18 @@ def open_bench(recipe: Recipe) -> Bench:
         raise UserError(
             f"{recipe.name}: the recipe has no section ctr, so nothing says what to predict; add `ctr: {{}}`."
         )
-    shop = load_shop(recipe.data)
-    if shop.events is None:
-        raise UserError(
-            "data.events: CTR models learn from what was shown and chosen, but the recipe names no events table."
-        )
-    if len(shop.rejected):
-        console.print(
-            f"  [yellow]{len(shop.rejected):,} rows of the tables left out[/]; `openmoon data check` says why"
-        )
-    log = build_log(shop.catalog, shop.events, recipe.ctr)
+    shop = load_catalog(recipe.data)
+    rejected = len(shop.rejected)
+
+    def chunks() -> Iterator[pl.DataFrame]:
+        nonlocal rejected
+        for good, bad in iter_events(recipe.data, shop.catalog["product_id"]):
+            rejected += len(bad)
+            yield good
+
+    log = build_log(shop.catalog, compact(chunks(), shop.catalog["product_id"]), recipe.ctr)
+    if rejected:
+        console.print(f"  [yellow]{rejected:,} rows of the tables left out[/]; `openmoon data check` says why")
     for what, count in log.counts.items():
         console.print(f"  {what}: {count:,}")
     rows = _vectors(recipe, log) if any(uses_vectors(name) for name in recipe.ctr.models) else None
