@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from openmoon.report.inline import data_uri
+from openmoon.report.plots import BEST, LINE, SOFT, Chart, svg
 
 CHARTS = {
     "loss": "Loss",
@@ -22,18 +19,6 @@ CHARTS = {
     "lr": "Learning rate",
 }  # logged name (dots go into dictionaries): title; the order of the page
 POINTS = 300  # of a curve at most: a longer run is averaged over equal stretches of steps
-_SOFT, _LINE, _GRID, _BEST = "#6b6f76", "#1f4e8c", "#e6e3dc", "#1a7f4b"
-_STYLE: Any = {"svg.hashsalt": "openmoon", "font.size": 9, "axes.edgecolor": _GRID, "axes.linewidth": 1}
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A curve as a picture (`uri`) with its `title`, the figure to read off (`note`), and `alt`, the curve in words."""
-
-    title: str
-    note: str
-    uri: str
-    alt: str
 
 
 def charts_by_stage(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[Chart]]:
@@ -73,27 +58,22 @@ def _chart(stage: str, name: str, steps: np.ndarray, values: np.ndarray) -> Char
     notes = {"val.score": f"best {peak} at step {steps[best]:,.0f}", "lr": f"peak {peak}"}
     note = notes.get(name, f"last {last}")
     alt = f"{CHARTS[name]} of {stage}: {first} at step {steps[0]:,.0f}, {last} at step {steps[-1]:,.0f}; {note}"
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(3.4, 2.1), layout="constrained")
-        axes = figure.subplots()
-        axes.grid(axis="y", color=_GRID, linewidth=0.8)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0, labelcolor=_SOFT)
+
+    def draw(axes: Axes) -> None:
         axes.locator_params(nbins=4)
         axes.margins(x=0.02, y=0.12)
-        axes.set_xlabel("step", color=_SOFT)
+        axes.set_xlabel("step", color=SOFT)
         x, y = _thinned(steps, values)
         if name == "loss":
-            axes.plot(x, y, color=_LINE, linewidth=0.8, alpha=0.35)
-            axes.plot(x, _smoothed(y), color=_LINE, linewidth=1.8)
+            axes.plot(x, y, color=LINE, linewidth=0.8, alpha=0.35)
+            axes.plot(x, _smoothed(y), color=LINE, linewidth=1.8)
         elif name == "val.score":
-            axes.plot(x, y, color=_LINE, linewidth=1.8, marker="o", markersize=2.5)
-            axes.plot(steps[best], values[best], "o", color=_BEST, markersize=6)
+            axes.plot(x, y, color=LINE, linewidth=1.8, marker="o", markersize=2.5)
+            axes.plot(steps[best], values[best], "o", color=BEST, markersize=6)
         else:
-            axes.plot(x, y, color=_LINE, linewidth=1.8)
-        out = BytesIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return Chart(CHARTS[name], note, data_uri(out.getvalue(), "image/svg+xml"), alt)
+            axes.plot(x, y, color=LINE, linewidth=1.8)
+
+    return Chart(CHARTS[name], note, svg(draw, (3.4, 2.1)), alt)
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
