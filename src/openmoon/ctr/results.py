@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from openmoon.errors import UserError
 from openmoon.io import write_text
+
+DIGITS = {"auc": 4, "gauc": 4, "log_loss": 4, "pcoc": 3}  # that metrics are printed with
+UNDEFINED = "undefined"
 
 
 class Figures(BaseModel):
@@ -59,6 +62,13 @@ class System(BaseModel):
         found = [value for one in self.seeds.values() if (value := getattr(one, metric)) is not None]
         return float(np.std(found, ddof=1)) if len(found) > 1 else None
 
+    def text(self, metric: str) -> str:
+        """Mean and deviation over the seeds as printed."""
+        mean, spread, digits = self.mean(metric), self.spread(metric), DIGITS[metric]
+        if mean is None:
+            return UNDEFINED
+        return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")
+
 
 class CtrResult(BaseModel):
     """Everything that `openmoon ctr evaluate` writes."""
@@ -79,28 +89,24 @@ class CtrResult(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> CtrResult:
-        """Read; `UserError` where there is no such file."""
+        """Read what `save` wrote; `UserError` for a missing or different file."""
         if not path.is_file():
             raise UserError(f"{path}: no results of CTR models. `openmoon ctr evaluate` writes them.")
-        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{path}: not results of CTR models ({reason}). `openmoon ctr evaluate` writes them anew."
+            ) from error
 
     def to_table(self) -> str:
         """The systems as a Markdown table: means and deviations over seeds, gain over the reference with its interval."""
         head = f"| model | seeds | AUC | GAUC | LogLoss | PCOC | GAUC gain over {self.reference or '—'} | rows/s |\n"
         lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|\n"]
         for name, system in self.systems.items():
-            cells = [
-                _cell(system, metric, digits)
-                for metric, digits in (("auc", 4), ("gauc", 4), ("log_loss", 4), ("pcoc", 3))
-            ]
+            cells = [system.text(metric) for metric in DIGITS]
             gain = f"{system.gain.gauc:+.4f} [{system.gain.low:+.4f}, {system.gain.high:+.4f}]" if system.gain else ""
             speed = f"{system.rows_per_s:,.0f}" if system.rows_per_s else ""
             lines.append(f"| {name} | {len(system.seeds)} | {' | '.join(cells)} | {gain} | {speed} |\n")
         return "".join(lines)
-
-
-def _cell(system: System, metric: str, digits: int) -> str:
-    mean, spread = system.mean(metric), system.spread(metric)
-    if mean is None:
-        return "undefined"
-    return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")

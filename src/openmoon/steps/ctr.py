@@ -68,7 +68,7 @@ def train_models(recipe: Recipe) -> None:
 
 
 def evaluate_models(recipe: Recipe) -> CtrResult:
-    """Measure the models of `ctr.models` and the baselines; writes `<workdir>/ctr/evaluation.json` and `.md`."""
+    """Measure the models of `ctr.models` and the baselines; writes `<workdir>/ctr/evaluation.json`."""
     began = time.perf_counter()
     bench = open_bench(recipe)
     config, log = bench.config, bench.log
