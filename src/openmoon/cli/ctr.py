@@ -32,3 +32,15 @@ def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
     from openmoon.steps.ctr import evaluate_models
 
     out.print(evaluate_models(loaded).to_table())
+
+
+@app.command()
+def report(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """One self-contained HTML page: what vectors are worth, all models and baselines, calibration, exposure and slices.
+
+    Reads `<workdir>/ctr/evaluation.json` alone and writes `<workdir>/ctr/report.html`.
+    """
+    loaded = load(recipe, overrides)
+    from openmoon.steps.ctr_report import ctr_report
+
+    out.print(f"wrote {ctr_report(loaded)}")
