@@ -50,7 +50,7 @@ def test_part(log: CtrLog, truth: pl.DataFrame | None) -> TestPart:
 
 
 def load_scores(folder: Path, log: CtrLog, part: TestPart) -> np.ndarray:
-    """(n,) what the run in `folder` predicted for the test impressions. `UserError` where it predicted others."""
+    """(n,) what the run in `folder` predicted for the test impressions. `UserError` where it predicted others, or no numbers."""
     path = folder / "scores.parquet"
     if not path.is_file():
         raise UserError(f"{path}: no predictions; `openmoon ctr train` makes them.")
@@ -58,7 +58,11 @@ def load_scores(folder: Path, log: CtrLog, part: TestPart) -> np.ndarray:
     if not np.array_equal(table["row"].to_numpy(), log.row[part.rows]):
         raise UserError(f"{path}: predicts other impressions than this recipe's test part; models are compared on the same "
                         "impressions only. Run `openmoon ctr train` again.")  # fmt: skip
-    return table["probability"].to_numpy()
+    found = table["probability"].to_numpy()
+    if not np.isfinite(found).all():
+        raise UserError(f"{path}: {np.count_nonzero(~np.isfinite(found)):,} of {len(found):,} predictions are no numbers: the "
+                        "training diverged; a smaller ctr.lr helps.")  # fmt: skip
+    return found
 
 
 def measure(
