@@ -44,7 +44,7 @@ class HeadAndTail:
         self.content, self.config, self.steps, self.seed = content, config, steps, seed
         shown = product_impressions(log)
         category = log.vocabulary.of_entities(log.entities)["category"]
-        products = np.arange(1, log.entities.first_query)
+        products = log.catalogue
         order = products[np.argsort(-shown[products], kind="stable")]
         head = order[: round(config.head * len(order))]
         self.tail = order[len(order) - round(config.tail * len(order)) :]

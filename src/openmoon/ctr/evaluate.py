@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from openmoon.ctr.baselines import BASELINES
+from openmoon.ctr.baselines import BASELINES, position_only
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import GroupAucs, auc, calibration, group_aucs, interval, log_loss, pcoc
 from openmoon.ctr.results import Figures, Gain, Slice, System
@@ -91,8 +91,9 @@ def measure(
 
 
 def baselines(log: CtrLog, part: TestPart) -> dict[str, dict[int, np.ndarray]]:
-    """Baseline → its predictions; there is nothing random in them."""
-    return {name: {0: baseline(log, part.rows)} for name, baseline in BASELINES.items()}
+    """Baseline → its predictions; there is nothing random in them. None from the place on the page where no place is known."""
+    fit = {name: baseline for name, baseline in BASELINES.items() if baseline is not position_only or log.position.any()}
+    return {name: {0: baseline(log, part.rows)} for name, baseline in fit.items()}
 
 
 def _figures(part: TestPart, p: np.ndarray, mask: np.ndarray | None) -> Figures:

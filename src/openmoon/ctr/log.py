@@ -26,6 +26,9 @@ class CtrLog:
     entities, 0 = none), seconds since the epoch, split, and where the behaviours before it begin and end in `histories`.
     Candidates of request r are `first[r]:first[r + 1]`; per candidate (N,): item (row of entities), label, position (0 = not
     known), propensity (NaN = not known), row of the events file.
+
+    Of a log that is not a shop's: `timed` says whether seconds are moments (otherwise all are 0), `offered` which entities can
+    be candidates (None: all products), `met` (R,) how many behaviours there were (None: as many as are kept).
     """
 
     entities: Entities
@@ -46,6 +49,9 @@ class CtrLog:
     propensity: np.ndarray
     row: np.ndarray
     counts: dict[str, int]
+    timed: bool = True
+    offered: np.ndarray | None = None
+    met: np.ndarray | None = None
 
     def requests(self, name: str) -> np.ndarray:
         """Numbers of the requests in the split `name` (train, val or test)."""
@@ -62,6 +68,16 @@ class CtrLog:
     def request_of(self) -> np.ndarray:
         """(N,) request of every candidate."""
         return np.repeat(np.arange(len(self.user)), np.diff(self.first))
+
+    @property
+    def catalogue(self) -> np.ndarray:
+        """Rows of the products that can be candidates."""
+        return np.arange(1, self.entities.first_query) if self.offered is None else self.offered
+
+    @property
+    def behaviours(self) -> np.ndarray:
+        """(R,) how many behaviours came before each request."""
+        return self.end - self.start if self.met is None else self.met
 
 
 def build_log(catalog: pl.DataFrame, events: Events, config: CtrConfig) -> CtrLog:

@@ -15,21 +15,25 @@ _LENGTHS = ((0, 0), (1, 5), (6, 20), (21, 50), (51, 200), (201, 10**9))
 
 
 def slices(log: CtrLog, rows: np.ndarray, uniform: np.ndarray | None) -> dict[str, dict[str, np.ndarray]]:
-    """Kind of slice → name → (n,) bool over the candidates `rows` of the log. `uniform` (n,): shown in random order."""
+    """Kind of slice → name → (n,) bool over the candidates `rows` of the log. `uniform` (n,): shown in random order.
+
+    There are none by age in a log without moments, and none by query in one without queries."""
     item, request = log.item[rows], log.request_of[rows]
     found: dict[str, dict[str, np.ndarray]] = {}
-    young, unknown = _age(log)[rows] < DAY, log.vocabulary.of_entities(log.entities)["id"][item] == UNKNOWN
-    found["product"] = {"new (< 24 h)": young, "unknown to training": unknown, "known to training": ~unknown}
+    unknown = log.vocabulary.of_entities(log.entities)["id"][item] == UNKNOWN
+    found["product"] = {"new (< 24 h)": _age(log)[rows] < DAY} if log.timed else {}
+    found["product"] |= {"unknown to training": unknown, "known to training": ~unknown}
     if uniform is not None:
         found["exposure"] = {"uniform": uniform, "ranked": ~uniform}
     decile = impression_deciles(log)[item]
     found["impressions"] = {f"decile {number}": decile == number for number in range(1, 11)}
     found["exposure class"] = {"tail (lower half)": decile <= 5, "head (top fifth)": decile >= 9}
-    asks = _asks(log)[request]
-    found["query"] = {
-        name: asks == number for number, name in enumerate(("nothing asked", "words", "photo", "words and photo"))
-    }
-    length = (log.end - log.start)[request]
+    if len(log.entities.queries):
+        asks = _asks(log)[request]
+        found["query"] = {
+            name: asks == number for number, name in enumerate(("nothing asked", "words", "photo", "words and photo"))
+        }
+    length = log.behaviours[request]
     found["behaviours"] = {_range(low, high): (length >= low) & (length <= high) for low, high in _LENGTHS}
     found["category"] = _categories(log, item)
     return {kind: {name: mask for name, mask in parts.items() if mask.any()} for kind, parts in found.items()}
@@ -37,11 +41,12 @@ def slices(log: CtrLog, rows: np.ndarray, uniform: np.ndarray | None) -> dict[st
 
 def impression_deciles(log: CtrLog) -> np.ndarray:
     """(rows of entities,) decile of each product by training impressions: 1 the tenth of the products shown least, 10 most."""
-    shown = product_impressions(log)[1 : log.entities.first_query]
+    catalogue = log.catalogue
+    shown = product_impressions(log)[catalogue]
     place = np.empty(len(shown), np.int64)
     place[np.argsort(shown, kind="stable")] = np.arange(len(shown))
     decile = np.zeros(len(log.entities), np.int64)
-    decile[1 : log.entities.first_query] = 1 + place * 10 // max(1, len(shown))
+    decile[catalogue] = 1 + place * 10 // max(1, len(shown))
     return decile
 
 

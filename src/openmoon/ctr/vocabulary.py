@@ -31,8 +31,9 @@ class Vocabulary:
         return KNOWN + (len(self.prices) + 1 if field == "price" else len(self.names[field]))
 
     def numbers(self, field: str, names: pl.Series) -> np.ndarray:
-        """(n,) int32 numbers of names; null is NONE."""
+        """(n,) int32 numbers of names, which may be integers; null is NONE."""
         known = self.names[field]
+        names = names.cast(known.dtype)
         numbers = pl.Series(np.arange(KNOWN, KNOWN + len(known), dtype=np.int32))
         found = names.replace_strict(known, numbers, default=UNKNOWN, return_dtype=pl.Int32)
         return np.where(names.is_null().to_numpy(), NONE, found.to_numpy()).astype(np.int32)
