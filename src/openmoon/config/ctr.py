@@ -47,6 +47,7 @@ class SemanticIdsConfig(Section):
 class CtrConfig(Section):
     """Which models predict, from what, and how they are trained. Every model and seed sees the same impressions."""
 
+    layout: Literal["shop", "taobao-mm"] = "shop"  # taobao-mm: data.root is a folder of that data set, not of a shop
     models: list[CtrModelName] = Field(["dnn", "din", "concat", "simtier", "cube"], min_length=1)
     seeds: list[int] = Field([0, 1, 2], min_length=1)
     label: Action = "click"
@@ -84,4 +85,14 @@ class CtrConfig(Section):
         for name, values in (("models", self.models), ("seeds", self.seeds)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} names something twice")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_layout(self) -> CtrConfig:
+        if self.layout == "taobao-mm":
+            for name in ("truth", "query_vectors"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"layout taobao-mm has no {name}; leave it out")
+            if isinstance(self.split.val, datetime):
+                raise ValueError("layout taobao-mm has no moments; give split.val as a share of the training samples")
         return self

@@ -82,7 +82,7 @@ def train(
 
 def run_id(job: Job, config: CtrConfig, data_hash: str) -> str:
     """Identity of a run: model, seed, settings, and the data, vectors included where the model uses them."""
-    settings = config.model_dump_json(exclude={"models", "seeds", "truth"})
+    settings = config.model_dump_json(exclude={"models", "seeds", "truth", "layout"})
     return content_hash(job.name, str(job.seed), settings, data_hash)
 
 

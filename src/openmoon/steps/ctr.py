@@ -20,6 +20,7 @@ from openmoon.ctr.evaluate import REFERENCE, TestPart, baselines, load_scores, m
 from openmoon.ctr.events import clean_text, compact
 from openmoon.ctr.log import CtrLog, build_log
 from openmoon.ctr.results import CtrResult
+from openmoon.ctr.taobao_mm import read_taobao_mm
 from openmoon.ctr.train import Job, train
 from openmoon.data.shop import iter_events, load_catalog
 from openmoon.errors import UserError
@@ -98,6 +99,22 @@ def open_bench(recipe: Recipe) -> Bench:
         raise UserError(
             f"{recipe.name}: the recipe has no section ctr, so nothing says what to predict; add `ctr: {{}}`."
         )
+    log, rows = _open_taobao_mm(recipe) if recipe.ctr.layout == "taobao-mm" else _open_shop(recipe)
+    columns = (
+        log.item,
+        log.label,
+        log.user,
+        log.query,
+        log.start,
+        log.end,
+        log.histories.entity,
+        log.histories.seconds if log.timed else log.entities.products["product_id"].to_numpy(),
+    )
+    return Bench(recipe.ctr, log, rows, content_hash(*(np.ascontiguousarray(column).tobytes() for column in columns)))
+
+
+def _open_shop(recipe: Recipe) -> tuple[CtrLog, VectorRows | None]:
+    assert recipe.ctr is not None
     shop = load_catalog(recipe.data)
     rejected = len(shop.rejected)
 
@@ -110,20 +127,24 @@ def open_bench(recipe: Recipe) -> Bench:
     log = build_log(shop.catalog, compact(chunks(), shop.catalog["product_id"]), recipe.ctr)
     if rejected:
         console.print(f"  [yellow]{rejected:,} rows of the tables left out[/]; `openmoon data check` says why")
+    _say_counts(log)
+    return log, _vectors(recipe, log) if any(uses_vectors(name) for name in recipe.ctr.models) else None
+
+
+def _open_taobao_mm(recipe: Recipe) -> tuple[CtrLog, VectorRows | None]:
+    assert recipe.ctr is not None
+    with bar("Reading TAOBAO-MM", None) as (progress, task):
+        log, rows = read_taobao_mm(recipe.data.root, recipe.ctr, lambda done: progress.update(task, completed=done))
+    _say_counts(log)
+    if rows is not None:
+        _say_coverage(rows, log)
+        console.print("  [yellow]TAOBAO-MM does not say how late the behaviour is that its vectors have learnt from[/]")
+    return log, rows
+
+
+def _say_counts(log: CtrLog) -> None:
     for what, count in log.counts.items():
         console.print(f"  {what}: {count:,}")
-    rows = _vectors(recipe, log) if any(uses_vectors(name) for name in recipe.ctr.models) else None
-    columns = (
-        log.item,
-        log.label,
-        log.user,
-        log.query,
-        log.start,
-        log.end,
-        log.histories.entity,
-        log.histories.seconds,
-    )
-    return Bench(recipe.ctr, log, rows, content_hash(*(np.ascontiguousarray(column).tobytes() for column in columns)))
 
 
 def folder_of(recipe: Recipe, name: str, seed: int) -> Path:
@@ -143,6 +164,11 @@ def _vectors(recipe: Recipe, log: CtrLog) -> VectorRows:
     found = load_vectors(path)
     queries = _query_vectors(recipe, log.entities, found.encoder)
     rows = vector_rows(log.entities, found.ids, found.matrix, queries, found.encoder or str(path))
+    _say_coverage(rows, log)
+    return rows
+
+
+def _say_coverage(rows: VectorRows, log: CtrLog) -> None:
     with_vector = rows.vectors.any(1).numpy()
     shown, asked = float(with_vector[log.item].mean()), log.query > 0
     console.print(f"  vectors: of {rows.covered:.1%} of the products and {shown:.1%} of the impressions; of "
@@ -150,7 +176,6 @@ def _vectors(recipe: Recipe, log: CtrLog) -> VectorRows:
     if shown < COVERAGE:
         console.print(f"  [yellow]only {shown:.1%} of the impressions are of products with a vector[/]: the others share one "
                       "that is learnt, so what vectors are worth is understated; embed the whole catalogue")  # fmt: skip
-    return rows
 
 
 def _query_vectors(recipe: Recipe, entities: Entities, encoder: str | None) -> np.ndarray | None:
