@@ -82,7 +82,7 @@ def fit(
         epoch = len(fitted.val)
         for batch in train.shuffled((plan.seed, epoch), start=fitted.step - epoch * per_epoch):
             began = time.perf_counter()
-            losses = _step(model, optimizer, batch, plan.seed, fitted.step, addition)
+            losses = train_step(model, optimizer, batch, plan.seed, fitted.step, addition)
             fitted.step += 1
             fitted.seconds += time.perf_counter() - began
             fitted.impressions += len(batch.candidate)
@@ -104,9 +104,11 @@ def fit(
     return fitted
 
 
-def _step(
-    model: Any, optimizer: torch.optim.Optimizer, batch: Batch, seed: int, step: int, addition: Addition | None
+def train_step(
+    model: Any, optimizer: torch.optim.Optimizer, batch: Batch, seed: int, step: int,
+    addition: Addition | None = None,
 ) -> dict[str, float]:
+    """One step on one batch; the losses before it."""
     torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
     model.train()
     output = model(batch)

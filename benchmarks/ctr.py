@@ -1,0 +1,198 @@
+"""Training DIN against FuxiCTR's DIN: rows a second, peak memory and AUC on the same rows, on one machine in one run.
+
+    OPENMOON_SHOP=shop python benchmarks/ctr.py --peer-python peer/bin/python
+
+Rows are the impressions of a recipe's training part, as `openmoon ctr train` reads them. Both sides have the same fields (user,
+the item's id and category, the same two of every behaviour), widths, batch size, epochs, rate, Adam and malloc settings, one
+thread, and a process for each training. openmoon is measured with the candidates of a request together, as it trains, and with
+every row as a request of its own: the first is what it gains by sharing behaviours, the second what is gained without that.
+FuxiCTR has Dice in its attention, which is its default, or ReLU, as openmoon has. Its rows lie in memory with their behaviours,
+so that feeding them costs it least. Sides take turns, seed after seed; ratios are of medians.
+"""
+
+from __future__ import annotations
+
+from openmoon.runtime import tune_process
+
+tune_process()
+
+import argparse
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fuxictr_din import memory
+from torch import nn
+
+from openmoon.config import load_recipe
+from openmoon.config.ctr import CtrConfig
+from openmoon.ctr.batches import Batch, Batches
+from openmoon.ctr.blocks.attention import LocalActivation
+from openmoon.ctr.blocks.tower import Tower
+from openmoon.ctr.fit import predict, train_step
+from openmoon.ctr.log import CtrLog, build_log
+from openmoon.ctr.metrics import auc
+from openmoon.ctr.model import Output
+from openmoon.ctr.scene import Embeddings, Scene
+from openmoon.data.shop import load_shop
+from openmoon.io import write_json
+from openmoon.runtime import machine, versions
+
+SIDES = {
+    "openmoon, requests together": "requests",
+    "openmoon, row by row": "rows",
+    "FuxiCTR, Dice": "Dice",
+    "FuxiCTR, ReLU": "ReLU",
+}
+MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/sample-ctr.yaml"))
+    parser.add_argument("--peer-python", type=Path, default=Path(sys.executable), help="interpreter that has fuxictr")
+    parser.add_argument("--batch", type=int, help="impressions of a batch (default: the recipe's)")
+    parser.add_argument("--epochs", type=int, help="passes (default: the recipe's)")
+    parser.add_argument("--lr", type=float, help="Adam's rate (default: the recipe's)")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sides", nargs="+", choices=SIDES.values(), default=list(SIDES.values()))
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/ctr.json"))
+    parser.add_argument("--one", nargs=3, metavar=("SIDE", "FOLDER", "OPTIONS"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        side, folder, options = args.one
+        print(json.dumps(train_din(side, Path(folder), json.loads(options))))
+        return
+    recipe = load_recipe(args.recipe)
+    config, shop = recipe.ctr, load_shop(recipe.data)
+    if config is None or shop.events is None:
+        sys.exit(f"{args.recipe}: needs a section ctr and a table of events")
+    options = {"batch": args.batch or config.batch_size, "epochs": args.epochs or config.epochs, "lr": args.lr or config.lr,
+               "dim": config.dim, "attention": config.attention, "hidden": config.hidden, "length": config.length}  # fmt: skip
+    log = build_log(shop.catalog, shop.events, config)
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name, side in SIDES.items() if side in args.sides}
+    with tempfile.TemporaryDirectory() as folder:
+        write_rows(Path(folder), log, config)
+        for seed in range(args.seeds):
+            for name, rounds in found.items():
+                rounds.append(child(SIDES[name], folder, {**options, "seed": seed}, args.peer_python))
+    summaries = {name: summary(rounds) for name, rounds in found.items()}
+    print_table(summaries)
+    rows = len(log.candidates(log.requests("train")))
+    write_json(args.out, {"options": options, "training_rows": rows, "sides": summaries, "trainings": found,
+                          "versions": versions(), "machine": machine()})  # fmt: skip
+
+
+def write_rows(folder: Path, log: CtrLog, config: CtrConfig) -> None:
+    """The log for openmoon (with requests, and with every row a request), and the same rows as arrays for the peer."""
+    each = log.request_of
+    alone = replace(log, **{name: getattr(log, name)[each] for name in ("user", "user_name", "query", "seconds", "split", "start",
+                                                                        "end")}, first=np.arange(len(each) + 1))  # fmt: skip
+    for name, kept in (("requests", log), ("rows", alone)):
+        (folder / f"{name}.pickle").write_bytes(pickle.dumps(kept))
+    numbers, sizes = log.vocabulary.of_entities(log.entities), log.vocabulary.sizes()
+    arrays = {"n_user": sizes["user"], "n_item": sizes["id"], "n_category": sizes["category"]}
+    for side in ("train", "test"):
+        rows = log.candidates(log.requests(side))
+        back = 1 + np.arange(config.length)
+        past = log.end[each[rows], None] - back
+        behaviours = np.where(past >= log.start[each[rows], None], log.histories.entity[np.maximum(past, 0)], 0)
+        columns = {"user": log.user[each[rows]], "label": log.label[rows]}
+        for field, name in (("id", "item"), ("category", "category")):
+            columns |= {name: numbers[field][log.item[rows]], f"hist_{name}": numbers[field][behaviours]}
+        arrays |= {f"{side}_{name}": column for name, column in columns.items()}
+    np.savez(folder / "rows.npz", **arrays)
+
+
+def child(side: str, folder: str, options: dict[str, Any], peer: Path) -> dict[str, Any]:
+    """One training in a fresh process: its figures, with the AUC of the test rows."""
+    scores = Path(folder) / "scores.npy"
+    command = [sys.executable, __file__, "--one", side, folder, json.dumps(options)]
+    if side in ("Dice", "ReLU"):
+        script = Path(__file__).with_name("fuxictr_din.py")
+        command = [peer, script, f"{folder}/rows.npz", json.dumps({**options, "activation": side}), scores]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **MALLOC, **THREADS})
+    if done.returncode:
+        sys.exit(done.returncode)
+    with np.load(Path(folder) / "rows.npz") as arrays:
+        return json.loads(done.stdout.splitlines()[-1]) | {"auc": auc(arrays["test_label"], np.load(scores))}
+
+
+class Din(nn.Module):
+    """DIN with the peer's fields, of openmoon's blocks."""
+
+    def __init__(self, log: CtrLog, dim: int, attention: int, hidden: list[int]) -> None:
+        super().__init__()
+        numbers, sizes = log.vocabulary.of_entities(log.entities), log.vocabulary.sizes()
+        self.embeddings = Embeddings(numbers, log.entities.words, sizes, dim)
+        self.attend = LocalActivation(2 * dim, attention)
+        self.tower = Tower(dim, 4 * dim, hidden, 0.0)
+
+    def forward(self, batch: Batch) -> Output:
+        target, past = self.embeddings.behaviour(batch.item), self.embeddings.behaviour(batch.history)
+        pooled = self.attend(past, target, batch.history > 0)
+        logits, hidden = self.tower(self.embeddings.of("user", batch.user), torch.cat([target, pooled], -1))
+        return Output(logits, hidden, Scene(batch, self.embeddings, None))
+
+    def training_logits(self, output: Output, batch: Batch) -> torch.Tensor:
+        return output.logits
+
+    def probabilities(self, output: Output) -> torch.Tensor:
+        return torch.sigmoid(output.logits)
+
+
+def train_din(side: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """What a training of openmoon's took. Writes scores of the test rows to `folder`."""
+    log = pickle.loads((folder / f"{side}.pickle").read_bytes())
+    torch.manual_seed(options["seed"])
+    model = Din(log, options["dim"], options["attention"], options["hidden"])
+    train, test = (Batches(log, log.requests(part), options["batch"] * factor, options["length"])
+                   for part, factor in (("train", 1), ("test", 4)))  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), lr=options["lr"], fused=True)
+    held, step = memory("VmRSS"), 0
+    began, cpu = time.perf_counter(), time.process_time()
+    for epoch in range(options["epochs"]):
+        for batch in train.shuffled((options["seed"], epoch)):
+            train_step(model, optimizer, batch, options["seed"], step)
+            step += 1
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    peak, trained = memory("VmHWM"), train.impressions * options["epochs"]
+    np.save(folder / "scores.npy", predict(model, test))
+    parameters = sum(p.numel() for p in model.parameters() if p.grad is not None)
+    return {"rows_per_s": trained / seconds, "rows_per_cpu_s": trained / cpu, "peak_mib": peak, "above_start_mib": peak - held,
+            "parameters": parameters, "versions": versions()}  # fmt: skip
+
+
+def summary(rounds: list[dict[str, Any]]) -> dict[str, float]:
+    """Medians of speed and memory; mean and spread of the AUC."""
+    speed = ("rows_per_s", "rows_per_cpu_s", "peak_mib", "above_start_mib")
+    aucs = [one["auc"] for one in rounds]
+    return {**{name: float(np.median([one[name] for one in rounds])) for name in speed},
+            "auc": float(np.mean(aucs)), "auc_std": float(np.std(aucs, ddof=1)) if len(aucs) > 1 else 0.0}  # fmt: skip
+
+
+def print_table(summaries: dict[str, dict[str, float]]) -> None:
+    """Figures of each side, then how openmoon's stand to the peer's."""
+    print("| training | rows/s | rows/CPU s | peak MiB | above start | AUC |\n|---|---:|---:|---:|---:|---:|")
+    for name, one in summaries.items():
+        print(f"| {name} | {one['rows_per_s']:,.0f} | {one['rows_per_cpu_s']:,.0f} | {one['peak_mib']:,.0f} | "
+              f"{one['above_start_mib']:,.0f} | {one['auc']:.4f} ± {one['auc_std']:.4f} |")  # fmt: skip
+    print("\n| openmoon / FuxiCTR | rows/s | rows/CPU s | peak MiB | AUC difference |\n|---|---:|---:|---:|---:|")
+    for name, peer in ((a, b) for a in summaries for b in summaries if a.startswith("openmoon") and b.startswith("FuxiCTR")):
+        ours, theirs = summaries[name], summaries[peer]
+        ratios = [f"{ours[what] / theirs[what]:.2f}" for what in ("rows_per_s", "rows_per_cpu_s", "peak_mib")]
+        print(f"| {name} / {peer} | {' | '.join(ratios)} | {ours['auc'] - theirs['auc']:+.4f} |")
+
+
+if __name__ == "__main__":
+    main()
