@@ -38,19 +38,20 @@ class Embeddings(nn.Module):
         self.register_buffer("words", torch.from_numpy(words).long(), persistent=False)
 
     def of(self, field: str, numbers: torch.Tensor) -> torch.Tensor:
-        """(...,) numbers of a field → (..., dim)."""
-        return self.tables[field](numbers)
+        """(...,) numbers of a field → (..., dim). `index_select` sums gradients several times faster than `nn.Embedding` does."""
+        weight = self.tables.get_parameter(f"{field}.weight")
+        return weight.index_select(0, numbers.flatten()).view(*numbers.shape, self.dim)
 
     def product(self, rows: torch.Tensor) -> torch.Tensor:
         """(...,) entities → (..., 4 dim): id, category, shop, price."""
-        numbers = self.numbers[rows]
+        numbers = F.embedding(rows, self.numbers)
         return torch.cat(
             [self.of(field, numbers[..., i]) for i, field in enumerate(("id", "category", "shop", "price"))], -1
         )
 
     def behaviour(self, rows: torch.Tensor) -> torch.Tensor:
         """(...,) entities → (..., 2 dim): id and category."""
-        numbers = self.numbers[rows]
+        numbers = F.embedding(rows, self.numbers)
         return torch.cat([self.of("id", numbers[..., 0]), self.of("category", numbers[..., 1])], -1)
 
     def query(self, rows: torch.Tensor) -> torch.Tensor:
