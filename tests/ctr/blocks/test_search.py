@@ -39,9 +39,7 @@ def scene() -> Scene:
 @pytest.mark.parametrize("count", [3, 99])
 @pytest.mark.parametrize("name", FINDERS)
 @torch.no_grad()
-def test_the_best_are_found_best_first(
-    name: str, count: int, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_are_found_best_first(name: str, count: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", chunk)
     s, (find, scores) = scene(), FINDERS[name]
     found, all_scores = find(s, count), scores(s)
