@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from openmoon.config.section import Action, Fraction, Section
+from openmoon.learnt import naive_utc
 
 CtrModelName = Literal[
     "dnn", "din", "sim_hard", "sim_soft", "eta", "concat", "simtier", "make", "simtier_make", "sata", "cube", "muse",
@@ -25,6 +26,11 @@ class TimeSplitConfig(Section):
     val: Fraction | datetime = 0.1
     test: Fraction | datetime = 0.2
     gap: float = Field(1.0, ge=0)
+
+    @field_validator("val", "test")
+    @classmethod
+    def _without_zone(cls, begin: float | datetime) -> float | datetime:
+        return naive_utc(begin) if isinstance(begin, datetime) else begin
 
 
 class CtrDebiasConfig(Section):
