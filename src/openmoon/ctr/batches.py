@@ -126,4 +126,4 @@ class Batches:
 
 def ages(seconds: np.ndarray) -> np.ndarray:
     """Buckets of ages: 1 within an hour, then doubling, at most AGES - 1."""
-    return np.clip(1 + np.log2(np.maximum(seconds / _HOUR, 0.5)).astype(np.int64) + 1, 1, AGES - 1)
+    return np.clip(2 + np.floor(np.log2(np.maximum(seconds / _HOUR, 0.5))).astype(np.int64), 1, AGES - 1)
