@@ -64,7 +64,7 @@ def test_head_and_tail_are_the_most_and_least_shown() -> None:
 def test_partners_are_near_tail_products_of_the_same_category() -> None:
     loss = HeadAndTail(Content(ROWS), LOG, SETTINGS.debias, 5, 0)
     loss(0)
-    for head, partners in zip(loss.head, loss._partners, strict=True):
+    for head, partners in zip(loss.head, loss.state["partners"].numpy(), strict=True):
         same = [row for row in loss.tail if loss.category[row] == loss.category[head]]
         nearest = sorted(same, key=lambda row: -float(ROWS.vectors[head] @ ROWS.vectors[row]))[: debias._HARD]
         if 2 not in (*nearest, head):  # p1 has no vector but the one that is learnt
@@ -79,7 +79,7 @@ def test_loss_is_that_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found is not None
     assert found[0] == "debias"
     chosen = np.random.default_rng((4, 2)).choice(len(loss.head), 6, replace=False)
-    head, tail, category = loss.head[chosen], loss._partners[chosen, 0], loss.category
+    head, tail, category = loss.head[chosen], loss.state["partners"].numpy()[chosen, 0], loss.category
     terms = []
     for i in range(6):
         cosines = [content(torch.tensor([head[i]]))[0] @ content(torch.tensor([tail[j]]))[0] / 0.2 for j in range(6)]

@@ -37,7 +37,7 @@ class HeadAndTail:
     away from rarely shown ones of other categories [R].
 
     Head and tail are shares of the products by training impressions. Partners are the nearest under the present v′, drawn among
-    the `_HARD` nearest and chosen again at every pass.
+    the `_HARD` nearest and chosen again at every pass; they are the state that a resumed training needs.
     """
 
     def __init__(self, content: Content, log: CtrLog, config: CtrDebiasConfig, steps: int, seed: int) -> None:
@@ -50,18 +50,18 @@ class HeadAndTail:
         self.tail = order[len(order) - round(config.tail * len(order)) :]
         self.category = category
         self.head = head[np.isin(category[head], category[self.tail])]
-        self._partners = np.zeros((0, 0), np.int64)
-        self._pass = -1
+        self.state = {"partners": torch.zeros(0, 0, dtype=torch.int64), "pass": torch.tensor(-1)}
 
     def __call__(self, step: int) -> tuple[str, Tensor] | None:
         """The loss of a step, times α; None where no head product has a partner."""
         if not len(self.head):
             return None
-        if step // self.steps != self._pass:
-            self._pass, self._partners = step // self.steps, self._nearest()
+        if step // self.steps != self.state["pass"]:
+            self.state = {"partners": torch.from_numpy(self._nearest()), "pass": torch.tensor(step // self.steps)}
         random = np.random.default_rng((self.seed, step))
         chosen = random.choice(len(self.head), min(self.config.per_step, len(self.head)), replace=False)
-        partner = self._partners[chosen, random.integers(0, self._partners.shape[1], len(chosen))]
+        partners = self.state["partners"].numpy()
+        partner = partners[chosen, random.integers(0, partners.shape[1], len(chosen))]
         head, tail = (self.content(torch.from_numpy(rows)) for rows in (self.head[chosen], partner))
         logits = head @ tail.T / self.config.temperature
         kind = torch.from_numpy(self.category[self.head[chosen]])

@@ -21,7 +21,14 @@ from openmoon.training.log import MetricsLog
 
 LOG_EVERY = 20  # steps
 
-Addition = Callable[[int], tuple[str, torch.Tensor] | None]  # a further loss for a step, with its name
+
+class Addition(Protocol):
+    """A further loss. `state` is what it needs, beside the weights, to go on from a checkpoint."""
+
+    def __call__(self, step: int) -> tuple[str, torch.Tensor] | None:
+        """Its name and its value in a step."""
+
+    state: dict[str, torch.Tensor]
 
 
 class Predictor(Protocol):
@@ -75,6 +82,8 @@ def fit(
         model.load_state_dict(state["weights"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         fitted, best = Fitted(**state["fitted"]), state["best"]
+        if addition is not None:
+            addition.state = state["addition"]
     total = per_epoch * plan.epochs
     log = MetricsLog(folder, stage, fitted.step)
     assert fitted.val is not None
@@ -90,14 +99,14 @@ def fit(
                 log.write(fitted.step, losses=losses, rows_per_s=fitted.rows_per_s)
                 on_step(fitted.step, total, f"loss {losses['log loss']:.4f}")
             if fitted.step % plan.checkpoint_every == 0:
-                _save(path, run, model, optimizer, fitted, best)
+                _save(path, run, model, optimizer, fitted, best, addition)
         found = validate(model, val)
         fitted.val.append(found)
         log.write(fitted.step, val=found)
         if _better(fitted.val):
             fitted.best_epoch = len(fitted.val)
             best = {name: value.clone() for name, value in model.state_dict().items()} if plan.epochs > 1 else {}
-        _save(path, run, model, optimizer, fitted, best)
+        _save(path, run, model, optimizer, fitted, best, addition)
     log.close()
     if best:
         model.load_state_dict(best)
@@ -154,6 +163,8 @@ def _save(
     optimizer: torch.optim.Optimizer,
     fitted: Fitted,
     best: dict[str, torch.Tensor],
+    addition: Addition | None,
 ) -> None:
-    state = {"weights": model.state_dict(), "optimizer": optimizer.state_dict(), "fitted": vars(fitted), "best": best}
+    state = {"weights": model.state_dict(), "optimizer": optimizer.state_dict(), "fitted": vars(fitted), "best": best,
+             "addition": addition.state if addition is not None else None}  # fmt: skip
     save_checkpoint(path, run, state)
