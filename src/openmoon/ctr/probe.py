@@ -13,11 +13,12 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 def popularity_leakage(vectors: np.ndarray, impressions: np.ndarray, seed: int = 0) -> float | None:
     """R² of a ridge regression from vectors (n, D) to log-impressions (n,) on held-out products, five folds.
 
-    Products without impressions are left out; None for fewer than 50. The penalty is chosen within each training fold.
+    Products without impressions are left out; None for fewer than 50, and where all have as many impressions. The penalty is
+    chosen within each training fold.
     """
     shown = impressions > 0
     x, y = vectors[shown].astype(np.float64), np.log(impressions[shown])
-    if len(y) < 50:
+    if len(y) < 50 or not np.ptp(y):
         return None
     fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
     predicted = np.zeros(len(y))
