@@ -19,7 +19,7 @@ from openmoon.ctr.debias import HeadAndTail, exposure_weights, product_impressio
 from openmoon.ctr.fit import Fitted, Plan, fit, predict
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.model import POSITIONS, CtrModel
-from openmoon.ctr.models.make import ContentNetwork
+from openmoon.ctr.models.make import ContentModel
 from openmoon.ctr.probe import popularity_leakage
 from openmoon.ctr.saved import save_model
 from openmoon.io import atomic_path, content_hash, write_json
@@ -50,20 +50,24 @@ def train(
     summary = folder / "summary.json"
     if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["run"] == run:
         return False
-    torch.manual_seed(job.seed)
     train_on, val, test = (_batches(log, split, config) for split in ("train", "val", "test"))
     if job.name == "cube_ipw":
         train_on = _batches(log, "train", config, exposure_weights(log, config.weigh_exposure))
     facts: dict[str, object] = {}
-    network = None
+    first_stage = None
     if job.name in ("make", "simtier_make"):
-        network, facts["content_val"] = _content_network(job, parts, train_on, val, run, on_step)
+        first_stage, facts["content_val"] = _content_model(job, parts, train_on, val, run, on_step)
     if job.name == "semantic_ids":
         vectors = _with_vectors(parts)
         codebooks = residual_kmeans(vectors, config.semantic_ids.levels, config.semantic_ids.codes, job.seed)
         parts = replace(parts, codebooks=codebooks)
         facts["codes"] = vars(code_quality(vectors, codebooks.encode(vectors), config.semantic_ids.codes))
-    model = build(job.name, parts, network)
+    torch.manual_seed(job.seed)  # here, since a first stage that is resumed draws other numbers than one that is not
+    model = build(job.name, parts, first_stage.network if first_stage else None)
+    if first_stage is not None and model.content is not None:
+        # its network expects the vector that it has learnt for what has none
+        model.content.load_state_dict(first_stage.content.state_dict())
+        model.content.requires_grad_(False)
     model.places.copy_(_places(log))
     addition = None
     if job.name == "cube_debias" and model.content is not None:
@@ -95,10 +99,11 @@ def _plan(config: CtrConfig, epochs: int, seed: int) -> Plan:
     return Plan(epochs, config.lr, config.weight_decay, config.checkpoint_every, seed)
 
 
-def _content_network(
+def _content_model(
     job: Job, parts: Parts, train_on: Batches, val: Batches, run: str, on_step: OnStep
-) -> tuple[ContentNetwork, list[dict[str, float | None]]]:
+) -> tuple[ContentModel, list[dict[str, float | None]]]:
     """MAKE's first stage: many passes, the best of which is kept."""
+    torch.manual_seed(job.seed)
     model = build_content_model(parts)
     plan = _plan(parts.config, parts.config.make_epochs, job.seed)
     fitted = fit(
@@ -106,7 +111,7 @@ def _content_network(
     )
     (job.folder / "content" / "checkpoint.pt").unlink(missing_ok=True)
     assert fitted.val is not None
-    return model.network, fitted.val
+    return model, fitted.val
 
 
 def _with_vectors(parts: Parts) -> np.ndarray:
