@@ -42,6 +42,7 @@ class Bench:
     log: CtrLog
     rows: VectorRows | None
     data_hash: str
+    events: int  # how many there are
 
 
 def train_models(recipe: Recipe) -> None:
@@ -73,7 +74,7 @@ def evaluate_models(recipe: Recipe) -> CtrResult:
     began = time.perf_counter()
     bench = open_bench(recipe)
     config, log = bench.config, bench.log
-    part = test_part(log, _truth(recipe))
+    part = test_part(log, _truth(recipe, bench.events))
     reference = _scores(recipe, REFERENCE, log, part) if REFERENCE in config.models else None
     systems = {name: measure(part, scores, None, []) for name, scores in baselines(log, part).items()}
     for name in config.models:
@@ -110,7 +111,8 @@ def open_bench(recipe: Recipe) -> Bench:
         log.histories.entity,
         log.histories.seconds if log.timed else log.entities.products["product_id"].to_numpy(),
     )
-    return Bench(recipe.ctr, log, rows, content_hash(*(np.ascontiguousarray(column).tobytes() for column in columns)))
+    data_hash = content_hash(*(np.ascontiguousarray(column).tobytes() for column in columns))
+    return Bench(recipe.ctr, log, rows, data_hash, shop.events.height)
 
 
 def _open_shop(recipe: Recipe) -> tuple[CtrLog, VectorRows | None]:
@@ -162,7 +164,7 @@ def _vectors(recipe: Recipe, log: CtrLog) -> VectorRows:
     path = recipe.ctr.vectors or recipe.workdir / "vectors.parquet"
     _refuse_seen(path, log)
     found = load_vectors(path)
-    queries = _query_vectors(recipe, log.entities, found.encoder)
+    queries = _query_vectors(recipe, log.entities, found.encoder, found.matrix.shape[1])
     rows = vector_rows(log.entities, found.ids, found.matrix, queries, found.encoder or str(path))
     _say_coverage(rows, log)
     return rows
@@ -178,7 +180,7 @@ def _say_coverage(rows: VectorRows, log: CtrLog) -> None:
                       "that is learnt, so what vectors are worth is understated; embed the whole catalogue")  # fmt: skip
 
 
-def _query_vectors(recipe: Recipe, entities: Entities, encoder: str | None) -> np.ndarray | None:
+def _query_vectors(recipe: Recipe, entities: Entities, encoder: str | None, dim: int) -> np.ndarray | None:
     """(queries, D), NaN where a query has none; None where there is no table."""
     assert recipe.ctr is not None
     path = recipe.ctr.query_vectors or recipe.workdir / "query_vectors.parquet"
@@ -197,6 +199,9 @@ def _query_vectors(recipe: Recipe, entities: Entities, encoder: str | None) -> n
     place = entities.queries.join(
         known, on=["query_text", "query_image"], how="left", nulls_equal=True, maintain_order="left"
     )["place"]
+    if found.matrix.shape[1] != dim:
+        raise UserError(f"{path}: vectors of {found.matrix.shape[1]} dimensions, the products' have {dim}; make both with one "
+                        "encoder.")  # fmt: skip
     matrix = (
         found.matrix[place.fill_null(0).to_numpy()]
         if len(found.matrix)
@@ -217,15 +222,20 @@ def _refuse_seen(path: Path, log: CtrLog) -> None:
                         f"comes from {begins} on; train it with data.until={begins.isoformat()} or before.")  # fmt: skip
 
 
-def _truth(recipe: Recipe) -> pl.DataFrame | None:
-    """uniform and p_true of every event, where the recipe names a simulated log's truth."""
+def _truth(recipe: Recipe, events: int) -> pl.DataFrame | None:
+    """uniform and p_true of every event, where the recipe names a simulated log's truth. `UserError` where it has not a row for
+    each of the `events`, so that it is not known which are which."""
     assert recipe.ctr is not None
     if recipe.ctr.truth is None:
         return None
     path = recipe.data.root / recipe.ctr.truth
     if not path.is_file():
         raise UserError(f"ctr.truth: {path} does not exist.")
-    return pl.read_parquet(path, columns=["uniform", "p_true"])
+    found = pl.read_parquet(path, columns=["uniform", "p_true"])
+    if len(found) != events:
+        raise UserError(f"ctr.truth: {path} has {len(found):,} rows, but {events:,} events are used; it speaks of them row "
+                        "by row. Mend the rows that `openmoon data check` rejects, or leave ctr.truth out.")  # fmt: skip
+    return found
 
 
 def _vectors_hash(rows: VectorRows | None) -> str:
