@@ -52,7 +52,7 @@ def test_part(log: CtrLog, truth: pl.DataFrame | None) -> TestPart:
 def load_scores(folder: Path, log: CtrLog, part: TestPart) -> np.ndarray:
     """(n,) what the run in `folder` predicted for the test impressions. `UserError` where it predicted others, or no numbers."""
     path = folder / "scores.parquet"
-    if not path.is_file():
+    if not (path.is_file() and (folder / "summary.json").is_file()):
         raise UserError(f"{path}: no predictions; `openmoon ctr train` makes them.")
     table = pl.read_parquet(path)
     if not np.array_equal(table["row"].to_numpy(), log.row[part.rows]):
