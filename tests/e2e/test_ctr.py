@@ -1,0 +1,242 @@
+"""CTR models through the command line, on the sample shop with vectors around one direction per category."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from openmoon.cli import main
+from openmoon.learnt import NO_BEHAVIOUR
+from openmoon.serving.vectors import QUERY, VectorWriter
+from tests.e2e.conftest import Cli
+
+MODELS = ["din", "cube"]
+
+
+def write_vectors(path: Path, products: pl.DataFrame, until: datetime | None = NO_BEHAVIOUR) -> Path:
+    random = np.random.default_rng(0)
+    kinds, kind = np.unique(products["category"].fill_null("").to_numpy(), return_inverse=True)
+    vectors = 2 * random.normal(size=(len(kinds), 16))[kind] + random.normal(size=(len(products), 16))
+    writer = VectorWriter(path, 16, "numbers", learnt_until=until)
+    made = products.select("product_id", content_hash="product_id")
+    writer.write(made, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    writer.finish(made)
+    return path
+
+
+def write_query_vectors(path: Path, events: pl.DataFrame) -> None:
+    made = events.select(QUERY).unique(maintain_order=True).filter(pl.any_horizontal(pl.all().is_not_null())).head(40)
+    made = made.with_columns(content_hash=pl.lit("h"))
+    writer = VectorWriter(path, 16, "numbers", QUERY, NO_BEHAVIOUR)
+    writer.write(made, np.eye(16)[np.arange(len(made)) % 16])
+    writer.finish(made)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, shop: Path) -> Path:
+    """A recipe over the shop with the vectors that it needs."""
+    folder = tmp_path_factory.mktemp("ctr")
+    write_vectors(folder / "run" / "vectors.parquet", pl.read_parquet(shop / "catalog.parquet"))
+    write_query_vectors(folder / "run" / "query_vectors.parquet", pl.read_parquet(shop / "events.parquet"))
+    path = folder / "ctr.yaml"
+    path.write_text(yaml.safe_dump({
+        "name": "ctr", "workdir": str(folder / "run"), "data": {"root": str(shop), "events": "events.parquet"},
+        "ctr": {"models": MODELS, "seeds": [0, 1], "truth": "truth/events.parquet", "dim": 8, "hidden": [32, 16],
+                "attention": 16, "length": 20, "lr": 0.01, "batch_size": 256},
+    }))  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(bench: Path, cli: Cli) -> str:
+    """What `openmoon ctr train` says."""
+    return cli("ctr", "train", bench).stderr
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """The last line of what a failing command says; it runs in this process, which has all the imports."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["openmoon", "ctr", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line.startswith("error: ")
+        return line
+
+    return run
+
+
+def result(run: Path) -> dict[str, Any]:
+    return json.loads((run / "ctr" / "evaluation.json").read_text())
+
+
+def test_training_says_what_it_learns_from(bench: Path, trained: str, shop: Path) -> None:
+    events = pl.read_parquet(shop / "events.parquet")
+    assert f"impressions: {events.filter(action='impression').height:,}" in trained
+    assert "vectors: of 100.0% of the products and 100.0% of the impressions" in trained
+    assert "only" not in trained
+    for name in MODELS:
+        for seed in (0, 1):
+            folder = bench.parent / "run" / "ctr" / f"{name}-seed{seed}"
+            assert f"wrote {folder}" in trained
+            assert json.loads((folder / "summary.json").read_text())["steps"] > 10
+
+
+def test_what_is_trained_is_left_alone(bench: Path, trained: str, cli: Cli) -> None:
+    folder = bench.parent / "run" / "ctr"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    said = cli("ctr", "train", bench, "ctr.models=[din, cube, dnn]", "ctr.seeds=[0]").stderr
+    assert said.count("finished before:") == 2
+    assert said.count("wrote ") == 1
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_evaluation_measures_all_systems_on_the_same_impressions(
+    bench: Path, trained: str, shop: Path, cli: Cli
+) -> None:
+    done = cli("ctr", "evaluate", bench)
+    found = result(bench.parent / "run")
+    assert list(found["systems"]) == ["popularity only", "position only", *MODELS]
+    assert found["reference"] == "din"
+    assert found["coverage"] == 1
+    rows = found["counts"]["in test"]
+    clicks = {part["chosen"] for s in found["systems"].values() for part in s["slices"]["exposure"].values()}
+    assert len(clicks) == 2
+    for name, system in found["systems"].items():
+        assert list(system["seeds"]) == (["0", "1"] if name in MODELS else ["0"])
+        assert f"| {name} | {len(system['seeds'])} |" in done.stdout
+        for kind in ("query", "behaviours", "impressions", "exposure"):
+            assert sum(part["rows"] for part in system["slices"][kind].values()) == rows
+        assert sum(system["calibration"]["rows"]) == rows
+        for figures in system["seeds"].values():
+            assert all(value is not None for value in figures.values())
+    cube = found["systems"]["cube"]
+    assert cube["gain"]["low"] <= cube["gain"]["gauc"] <= cube["gain"]["high"]
+    assert found["systems"]["din"]["gain"] is None
+    assert cube["leakage"]["v"] == cube["leakage"]["v_adjusted"]
+    assert np.mean([one["auc"] for one in cube["seeds"].values()]) > 0.6
+    uniform = pl.read_parquet(shop / "truth" / "events.parquet")["uniform"]
+    scored = pl.read_parquet(bench.parent / "run" / "ctr" / "din-seed0" / "scores.parquet")
+    assert len(scored) == rows
+    assert cube["slices"]["exposure"]["uniform"]["rows"] == uniform.gather(scored["row"]).sum()
+
+
+def test_models_that_are_not_trained_yet_are_named(bench: Path, trained: str, refused: Refused) -> None:
+    said = refused("evaluate", bench, "ctr.models=[din, sata]")
+    assert said.endswith("sata-seed0/scores.parquet: no predictions; `openmoon ctr train` makes them.")
+
+
+def test_predictions_for_other_impressions_are_refused(bench: Path, trained: str, refused: Refused) -> None:
+    said = refused("evaluate", bench, "ctr.split.test=0.3")
+    assert "predicts other impressions than this recipe's test part" in said
+
+
+def test_an_encoder_that_has_learnt_from_what_is_measured_is_refused(
+    bench: Path, shop: Path, tmp_path: Path, cli: Cli, refused: Refused
+) -> None:
+    events, catalog = pl.read_parquet(shop / "events.parquet"), pl.read_parquet(shop / "catalog.parquet")
+    last = events["timestamp"].max()
+    assert isinstance(last, datetime)
+    options = ["ctr.models=[cube]", "ctr.seeds=[0]", f"workdir={tmp_path / 'run'}"]
+    options += [
+        f"ctr.split={{val: {(last - timedelta(days=10)).isoformat()}, test: {(last - timedelta(days=5)).isoformat()}}}"
+    ]
+    begins = events.filter(pl.col("action") == "impression", pl.col("timestamp") >= last - timedelta(days=10))[
+        "timestamp"
+    ].min()
+    assert isinstance(begins, datetime)
+    seen = write_vectors(tmp_path / "seen.parquet", catalog, begins)
+    said = refused("train", bench, *options, f"ctr.vectors={seen}")
+    assert f"has learnt from events up to {begins}" in said
+    assert f"train it with data.until={begins.isoformat()} or before" in said
+    unseen = write_vectors(tmp_path / "unseen.parquet", catalog.head(60), begins - timedelta(seconds=1))
+    said = cli("ctr", "train", bench, *options, f"ctr.vectors={unseen}").stderr
+    shown = events.filter(action="impression")["product_id"].is_in(catalog["product_id"].head(60).implode()).mean()
+    assert "does not say how late" not in said
+    assert f"only {shown:.1%} of the impressions are of products with a vector" in said
+    assert "no vectors of queries" in said
+
+
+def test_vectors_that_do_not_fit_are_refused(bench: Path, shop: Path, tmp_path: Path, refused: Refused) -> None:
+    options = ["ctr.models=[cube]", "ctr.seeds=[0]", f"workdir={tmp_path}"]
+    assert "no such vectors table" in refused("train", bench, *options)
+    narrow = tmp_path / "narrow.parquet"
+    pl.read_parquet(bench.parent / "run" / "query_vectors.parquet").with_columns(
+        pl.col("vector").arr.to_list().list.head(8).list.to_array(8)).write_parquet(narrow)  # fmt: skip
+    vectors = bench.parent / "run" / "vectors.parquet"
+    said = refused("train", bench, *options, f"ctr.vectors={vectors}", f"ctr.query_vectors={narrow}")
+    assert f"{narrow}: vectors of 8 dimensions, the products' have 16" in said
+
+
+def test_recipes_and_logs_with_nothing_to_predict_are_refused(
+    bench: Path, own_shop: Path, tmp_path: Path, refused: Refused
+) -> None:
+    bare = yaml.safe_load(bench.read_text())
+    del bare["ctr"]
+    (tmp_path / "bare.yaml").write_text(yaml.safe_dump(bare))
+    assert "bare.yaml" not in (said := refused("train", tmp_path / "bare.yaml"))
+    assert said == "error: ctr: the recipe has no section ctr, so nothing says what to predict; add `ctr: {}`."
+    assert "names no events table" in refused("train", bench, "data.events=null")
+    events = pl.read_parquet(own_shop / "events.parquet")
+    events.filter(pl.col("action") != "impression").write_parquet(own_shop / "events.parquet")
+    said = refused("evaluate", bench, f"data.root={own_shop}")
+    assert "no event has the action 'impression', so there is nothing to predict" in said
+
+
+def test_a_truth_of_other_events_is_refused(bench: Path, trained: str, own_shop: Path, refused: Refused) -> None:
+    """Rows that are left out of the events would shift it."""
+    events = pl.read_parquet(own_shop / "events.parquet")
+    stranger = events.head(1).with_columns(product_id=pl.lit("stranger"))
+    pl.concat([stranger, events]).write_parquet(own_shop / "events.parquet")
+    truth = pl.read_parquet(own_shop / "truth" / "events.parquet")
+    (own_shop / "truth").unlink()
+    (own_shop / "truth").mkdir()
+    pl.concat([truth.head(1), truth]).write_parquet(own_shop / "truth" / "events.parquet")
+    said = refused("evaluate", bench, f"data.root={own_shop}")
+    assert f"events.parquet has {len(truth) + 1:,} rows, but {len(truth):,} events are used" in said
+
+
+def test_a_test_part_without_clicks_has_undefined_metrics(
+    bench: Path, own_shop: Path, tmp_path: Path, cli: Cli
+) -> None:
+    events = pl.read_parquet(own_shop / "events.parquet")
+    times = events.filter(action="impression")["timestamp"]
+    border = times.sort()[int(0.8 * len(times))]
+    quiet = events.filter((pl.col("action") == "impression") | (pl.col("timestamp") < border))
+    quiet.write_parquet(own_shop / "events.parquet")
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("vectors.parquet", "query_vectors.parquet"):
+        shutil.copy(bench.parent / "run" / name, run)
+    options = [
+        f"data.root={own_shop}",
+        f"workdir={run}",
+        "ctr.truth=null",
+        "ctr.seeds=[0]",
+        f"ctr.split.test={border.isoformat()}",
+    ]
+    cli("ctr", "train", bench, *options)
+    done = cli("ctr", "evaluate", bench, *options)
+    for name in MODELS:
+        row = next(line for line in done.stdout.splitlines() if line.startswith(f"| {name} "))
+        assert row.split(" | ")[2:4] == ["undefined", "undefined"]
+        figures = result(run)["systems"][name]["seeds"]["0"]
+        assert (figures["auc"], figures["gauc"], figures["pcoc"]) == (None, None, None)
+        assert figures["log_loss"] > 0
+        assert result(run)["systems"][name]["gain"] is None
