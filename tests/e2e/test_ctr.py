@@ -18,6 +18,7 @@ import yaml
 from openmoon.cli import main
 from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.serving.vectors import QUERY, VectorWriter
+from openmoon.training.checkpoint import save_checkpoint
 from tests.e2e.conftest import Cli
 
 MODELS = ["din", "cube"]
@@ -145,6 +146,21 @@ def test_models_that_are_not_trained_yet_are_named(bench: Path, trained: str, re
 def test_predictions_for_other_impressions_are_refused(bench: Path, trained: str, refused: Refused) -> None:
     said = refused("evaluate", bench, "ctr.split.test=0.3")
     assert "predicts other impressions than this recipe's test part" in said
+
+
+def test_a_checkpoint_of_other_settings_is_refused_until_a_fresh_start(
+    bench: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["ctr.models=[dnn]", "ctr.seeds=[0]", f"workdir={tmp_path}"]
+    save_checkpoint(tmp_path / "ctr" / "dnn-seed0" / "checkpoint.pt", "another run", {})
+    said = refused("train", bench, *options)
+    assert "was written with another recipe or other data" in said
+    assert "start over with --fresh" in said
+    monkeypatch.setattr(sys, "argv", ["openmoon", "ctr", "train", str(bench), *options, "--fresh"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0
+    assert (tmp_path / "ctr" / "dnn-seed0" / "summary.json").exists()
 
 
 def test_an_encoder_that_has_learnt_from_what_is_measured_is_refused(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from openmoon.cli.arguments import Overrides, RecipePath, load, out
+from openmoon.cli.arguments import Fresh, Overrides, RecipePath, load, out
 
 app = typer.Typer(no_args_is_help=True, help="CTR models on events and vectors: train, evaluate, report.")
 
 
 @app.command()
-def train(recipe: RecipePath, overrides: Overrides = None) -> None:
+def train(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -> None:
     """Train the recipe's `ctr.models` under each of `ctr.seeds`.
 
     Models that use vectors need `<workdir>/vectors.parquet` (`openmoon embed`) or `ctr.vectors=TABLE`: any encoder's will do.
@@ -19,7 +19,7 @@ def train(recipe: RecipePath, overrides: Overrides = None) -> None:
     loaded = load(recipe, overrides)
     from openmoon.steps.ctr import train_models
 
-    train_models(loaded)
+    train_models(loaded, fresh)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,8 +46,9 @@ class Bench:
     events: int  # how many there are
 
 
-def train_models(recipe: Recipe) -> None:
-    """Train every model of `ctr.models` under every seed; what is finished is left alone.
+def train_models(recipe: Recipe, fresh: bool = False) -> None:
+    """Train every model of `ctr.models` under every seed; what is finished is left alone, what was killed goes on. `fresh` starts
+    all of them again.
 
     Writes `<workdir>/ctr/<model>-seed<N>`.
     """
@@ -58,6 +60,8 @@ def train_models(recipe: Recipe) -> None:
         data = content_hash(bench.data_hash, _vectors_hash(bench.rows) if uses_vectors(name) else "")
         for seed in bench.config.seeds:
             job = Job(name, seed, folder_of(recipe, name, seed))
+            if fresh:
+                shutil.rmtree(job.folder, ignore_errors=True)
             with bar(f"Training {name}, seed {seed}", None) as (progress, task):
                 done = train(
                     job,
