@@ -11,6 +11,8 @@ import polars as pl
 from openmoon.config.ctr import CtrConfig
 from openmoon.ctr.build import Parts
 from openmoon.ctr.content import VectorRows, vector_rows
+from openmoon.ctr.entities import Entities
+from openmoon.ctr.events import Events, compact
 from openmoon.ctr.log import CtrLog, build_log
 
 START = datetime(2024, 3, 1)
@@ -43,6 +45,18 @@ def events(*rows: tuple[Any, ...]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=EVENTS, orient="row")
 
 
+def numbered(table: pl.DataFrame, products: int = 24) -> Events:
+    """That table as numbers."""
+    return compact([table.with_row_index("row")], catalog(products)["product_id"])
+
+
+def entities(products: pl.DataFrame, asked: pl.DataFrame) -> Entities:
+    """Products, and the distinct queries of `asked`."""
+    queries = asked.select("query_text", "query_image").filter(pl.any_horizontal(pl.all().is_not_null()))
+    known = products.select("product_id", "category", "shop_id", "price", "created_at")
+    return Entities(known, queries.unique(maintain_order=True))
+
+
 def catalog(products: int = 24, categories: int = 4) -> pl.DataFrame:
     """p0, p1, …: categories take turns, the last product has no category, shop or price."""
     numbers = np.arange(products)
@@ -73,7 +87,7 @@ def shop_events(requests: int = 160, users: int = 8, products: int = 24, seed: i
 
 def shop_log(settings: CtrConfig | None = None, **changes: Any) -> CtrLog:
     """The log of that shop."""
-    return build_log(catalog(), shop_events(**changes), settings or config())
+    return build_log(catalog(), numbered(shop_events(**changes)), settings or config())
 
 
 def shop_vectors(log: CtrLog, dim: int = 8, encoder: str = "e", seed: int = 0) -> VectorRows:

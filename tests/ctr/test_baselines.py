@@ -9,7 +9,7 @@ import pytest
 
 from openmoon.ctr.baselines import popularity_only, position_only
 from openmoon.ctr.log import build_log
-from tests.ctr.tables import START, catalog, config, event, events
+from tests.ctr.tables import START, catalog, config, event, events, numbered
 
 
 def test_shares_of_choices_are_drawn_to_the_mean() -> None:
@@ -23,7 +23,7 @@ def test_shares_of_choices_are_drawn_to_the_mean() -> None:
         event("v", 200 * 3600 + 5, "click", p, session="x") for p in ("p1", "p2")
     ]  # of the test part, so not counted
     split = {"val": START + timedelta(hours=50), "test": START + timedelta(hours=150), "gap": 0}
-    log = build_log(catalog(3), events(*rows), config(split=split))
+    log = build_log(catalog(3), numbered(events(*rows), 3), config(split=split))
     test = log.candidates(log.requests("test"))
     order = np.argsort(log.item[test])
     often, seldom, new = (12 + 20 * 0.3) / 50, 20 * 0.3 / 30, 0.3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from openmoon.ctr.entities import WORDS, entities
-from tests.ctr.tables import catalog, shop_log
+from openmoon.ctr.entities import WORDS
+from tests.ctr.tables import catalog, entities, shop_log
 
 ASKED = pl.DataFrame({"query_text": ["a b", None, "a b", "a b", None, "c", None],
                       "query_image": [None, "1.jpg", None, "1.jpg", None, None, "1.jpg"]})  # fmt: skip

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from openmoon.ctr.events import compact
 from openmoon.ctr.log import CtrLog, build_log
 from openmoon.ctr.slices import impression_deciles, slices
 from tests.ctr.tables import START, catalog, config, event, events, shop_log
@@ -27,7 +28,7 @@ def by_hand() -> CtrLog:
     ]
     rows += [event("u", 11 * DAY, "impression", p, session="c") for p in ("p2", "p3")]
     split = {"val": START + timedelta(days=5), "test": START + timedelta(days=7), "gap": 0}
-    return build_log(products, events(*rows), config(split=split, min_count=2))
+    return build_log(products, compact([events(*rows).with_row_index("row")], products["product_id"]), config(split=split, min_count=2))
 
 
 LOG = by_hand()

@@ -7,15 +7,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from openmoon.ctr.entities import entities
-from openmoon.ctr.vocabulary import KNOWN, NONE, UNKNOWN, Vocabulary, fit_vocabulary
-from tests.ctr.tables import catalog, config, shop_log
+from openmoon.ctr.vocabulary import KNOWN, NONE, UNKNOWN, Vocabulary, query_names
+from openmoon.ctr.vocabulary import fit_vocabulary as fit
+from tests.ctr.tables import catalog, config, entities, shop_log
 
 SHOWN = pl.DataFrame({
     "user_id": ["a", "a", "b", "a", "c", "c"], "product_id": ["p0", "p0", "p1", "p5", "p5", "p5"],
     "query_text": ["x", "x", None, None, "y", None], "query_image": [None, None, "f.jpg", "f.jpg", "f.jpg", None],
 })  # fmt: skip
 PRODUCTS = catalog(7)
+
+
+def fit_vocabulary(shown: pl.DataFrame, products: pl.DataFrame, min_count: int) -> Vocabulary:
+    """From impressions; each is a count of one, so that names stand there more than once."""
+    names = {"user": shown["user_id"], "product": shown["product_id"], "query": query_names(shown)}
+    counts = {field: pl.DataFrame({"name": found.drop_nulls()}).with_columns(count=1) for field, found in names.items()}
+    return fit(counts, products, min_count)
 
 
 def test_names_below_the_minimum_are_unknown_and_null_is_none() -> None:
@@ -86,5 +93,5 @@ def test_only_training_impressions_are_met() -> None:
     train = log.candidates(log.requests("train"))
     names = log.entities.products["product_id"].gather(pl.Series(log.item[train].astype(np.int64) - 1))
     assert set(log.vocabulary.names["product"]) == set(names)
-    users = log.user_name.gather(pl.Series(log.requests("train")))
+    users = log.shoppers.gather(pl.Series(log.shopper[log.requests("train")] - 1))
     assert set(log.vocabulary.names["user"]) == set(users)

@@ -39,7 +39,7 @@ def compact(chunks: Iterable[pl.DataFrame], products: pl.Series) -> Events:
         parts.append(pl.DataFrame({
             "row": chunk["row"].cast(pl.Int64),
             "user": users.of(chunk["user_id"]),
-            "session": sessions.of(chunk["session_id"]),
+            "session": sessions.of(chunk["session_id"].replace("", None)),
             "action": chunk["action"].replace_strict(ACTIONS, range(len(ACTIONS)), return_dtype=pl.Int8),
             "product": _numbers_of(chunk["product_id"], products),
             "query": queries.of(asked.select(_joined_name()).to_series()),

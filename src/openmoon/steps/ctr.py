@@ -43,7 +43,6 @@ class Bench:
     log: CtrLog
     rows: VectorRows | None
     data_hash: str
-    events: int  # how many there are
 
 
 def train_models(recipe: Recipe, fresh: bool = False) -> None:
@@ -78,7 +77,7 @@ def evaluate_models(recipe: Recipe) -> CtrResult:
     began = time.perf_counter()
     bench = open_bench(recipe)
     config, log = bench.config, bench.log
-    part = test_part(log, _truth(recipe, bench.events))
+    part = test_part(log, _truth(recipe, log))
     reference = _scores(recipe, REFERENCE, log, part) if REFERENCE in config.models else None
     systems = {name: measure(part, scores, None, []) for name, scores in baselines(log, part).items()}
     for name in config.models:
@@ -116,7 +115,7 @@ def open_bench(recipe: Recipe) -> Bench:
         log.histories.seconds if log.timed else log.entities.products["product_id"].to_numpy(),
     )
     data_hash = content_hash(*(np.ascontiguousarray(column).tobytes() for column in columns))
-    return Bench(recipe.ctr, log, rows, data_hash, shop.events.height)
+    return Bench(recipe.ctr, log, rows, data_hash)
 
 
 def _open_shop(recipe: Recipe) -> tuple[CtrLog, VectorRows | None]:
@@ -226,9 +225,9 @@ def _refuse_seen(path: Path, log: CtrLog) -> None:
                         f"comes from {begins} on; train it with data.until={begins.isoformat()} or before.")  # fmt: skip
 
 
-def _truth(recipe: Recipe, events: int) -> pl.DataFrame | None:
-    """uniform and p_true of every event, where the recipe names a simulated log's truth. `UserError` where it has not a row for
-    each of the `events`, so that it is not known which are which."""
+def _truth(recipe: Recipe, log: CtrLog) -> pl.DataFrame | None:
+    """uniform and p_true of every event, by rows of the events file, where the recipe names a simulated log's truth. `UserError`
+    where it is of other events."""
     assert recipe.ctr is not None
     if recipe.ctr.truth is None:
         return None
@@ -236,9 +235,9 @@ def _truth(recipe: Recipe, events: int) -> pl.DataFrame | None:
     if not path.is_file():
         raise UserError(f"ctr.truth: {path} does not exist.")
     found = pl.read_parquet(path, columns=["uniform", "p_true"])
-    if len(found) != events:
-        raise UserError(f"ctr.truth: {path} has {len(found):,} rows, but {events:,} events are used; it speaks of them row "
-                        "by row. Mend the rows that `openmoon data check` rejects, or leave ctr.truth out.")  # fmt: skip
+    if len(found) <= log.row.max():
+        raise UserError(f"ctr.truth: {path} has {len(found):,} rows, but the events have more; it speaks of them row by row. "
+                        "Name the truth of these events, or leave ctr.truth out.")  # fmt: skip
     return found
 
 
