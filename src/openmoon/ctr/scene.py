@@ -49,10 +49,11 @@ class Embeddings(nn.Module):
             [self.of(field, numbers[..., i]) for i, field in enumerate(("id", "category", "shop", "price"))], -1
         )
 
-    def behaviour(self, rows: torch.Tensor) -> torch.Tensor:
-        """(...,) entities → (..., 2 dim): id and category."""
+    def behaviour(self, rows: torch.Tensor, how: torch.Tensor | None = None) -> torch.Tensor:
+        """(...,) entities → (..., 2 dim): id, to which `how` (..., dim) is added, and category."""
         numbers = F.embedding(rows, self.numbers)
-        return torch.cat([self.of("id", numbers[..., 0]), self.of("category", numbers[..., 1])], -1)
+        ids = self.of("id", numbers[..., 0])
+        return torch.cat([ids if how is None else ids + how, self.of("category", numbers[..., 1])], -1)
 
     def query(self, rows: torch.Tensor) -> torch.Tensor:
         """(R,) queries → (R, 2 dim): id, and the mean of the words."""
@@ -97,8 +98,7 @@ class Scene:
 
     def at_behaviours(self, rows: torch.Tensor, kind: torch.Tensor, age: torch.Tensor) -> torch.Tensor:
         """Embeddings of chosen behaviours: entities, kinds and ages (...,) → (..., 2 dim)."""
-        how = self.embeddings.of("kind", kind) + self.embeddings.of("age", age)
-        return self.embeddings.behaviour(rows) + F.pad(how, (0, self.embeddings.dim))
+        return self.embeddings.behaviour(rows, self.embeddings.of("kind", kind) + self.embeddings.of("age", age))
 
     @cached_property
     def target_vector(self) -> torch.Tensor:

@@ -12,7 +12,8 @@ from openmoon.ctr.blocks.tiers import tier_counts
 from openmoon.ctr.content import Content
 from openmoon.ctr.scene import Scene
 
-CHUNK = 1 << 24  # numbers (rows × behaviours × width) in memory at once: 64 MiB
+CHUNK = 1 << 22  # numbers (rows × behaviours × width) in memory at once: 16 MiB
+STRETCH = 1 << 19  # numbers of behaviours' vectors that are looked up at once: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def search(batch: Batch, score: Callable[[slice], torch.Tensor], width: int, cou
 def by_vectors(scene: Scene, count: int, tiers: int = 0) -> Found:
     """The behaviours whose frozen vectors are nearest to the candidate's; scores are cosines."""
     batch, content = scene.batch, scene.content
-    return search(batch, lambda part: _cosines(content, batch, part), content.dim + batch.item.shape[1], count, tiers)
+    width = 4 * batch.item.shape[1]  # scores, a copy of them, and as many int64
+    return search(batch, lambda part: _cosines(content, batch, part), width, count, tiers)
 
 
 def by_ids(scene: Scene, count: int) -> Found:
@@ -99,4 +101,6 @@ def by_category(scene: Scene, count: int) -> Found:
 
 
 def _cosines(content: Content, batch: Batch, part: slice) -> torch.Tensor:
-    return content(batch.item[part]) @ content(batch.history[part]).transpose(1, 2)
+    target, history = content(batch.item[part]), batch.history[part]
+    span = max(1, STRETCH // max(1, len(history) * content.dim))
+    return torch.cat([target @ content(some).transpose(1, 2) for some in history.split(span, 1)], -1)
