@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from openmoon.ctr.content import Content, vector_rows
-from openmoon.ctr.entities import entities
-from tests.ctr.tables import catalog
+from tests.ctr.tables import catalog, entities
 
 ASKED = pl.DataFrame(
     {"query_text": ["a", "b"], "query_image": [None, None]}, schema_overrides={"query_image": pl.String}

@@ -148,7 +148,7 @@ def test_the_loss_of_a_step_is_the_weighed_mean_over_the_candidates() -> None:
     each = F.binary_cross_entropy_with_logits(logits[there], batch.label[there], reduction="none")
     mean = (each * batch.weight[there]).sum() / batch.weight[there].sum()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    found = module._step(model, optimizer, batch, 0, 0, lambda step: ("more", model.tower.output.bias.sum() * 0 + 2))
+    found = module.train_step(model, optimizer, batch, 0, 0, lambda step: ("more", model.tower.output.bias.sum() * 0 + 2))
     assert found == {"log loss": pytest.approx(mean.item()), "more": 2.0}
 
 
@@ -158,5 +158,5 @@ def test_positions_change_what_is_learnt(tmp_path: Path) -> None:
     assert model.place.weight[1:6].abs().min() > 0
     batch = next(Batches(LOG, LOG.requests("train"), 100, 8).in_order())
     moved = replace(batch, position=batch.position.flip(1) * (batch.item > 0))
-    losses = [module._step(model, torch.optim.SGD(model.parameters(), lr=0.0), b, 0, 0, None) for b in (batch, moved)]
+    losses = [module.train_step(model, torch.optim.SGD(model.parameters(), lr=0.0), b, 0, 0, None) for b in (batch, moved)]
     assert losses[0] != losses[1]

@@ -15,6 +15,7 @@ PART = SimpleNamespace(rows=np.array([1, 3]))
 
 def written(folder, rows, probabilities):
     pl.DataFrame({"row": rows, "probability": np.array(probabilities, np.float32)}).write_parquet(folder / "scores.parquet")
+    (folder / "summary.json").write_text("{}")
     return folder
 
 

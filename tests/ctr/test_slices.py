@@ -28,7 +28,8 @@ def by_hand() -> CtrLog:
     ]
     rows += [event("u", 11 * DAY, "impression", p, session="c") for p in ("p2", "p3")]
     split = {"val": START + timedelta(days=5), "test": START + timedelta(days=7), "gap": 0}
-    return build_log(products, compact([events(*rows).with_row_index("row")], products["product_id"]), config(split=split, min_count=2))
+    table = compact([events(*rows).with_row_index("row")], products["product_id"])
+    return build_log(products, table, config(split=split, min_count=2))
 
 
 LOG = by_hand()
