@@ -193,7 +193,7 @@ def test_a_result_without_slices_has_a_page(tmp_path):
     text = " ".join(shown(made({"din": bare, "cube": bare}), tmp_path)[1].text)
     assert "No decile was measured." in text
     assert "No slice was measured." in text
-    assert "no test impression shows a product that was new" in text
+    assert "no test impression is known to be of a new product" in text
 
 
 def test_the_best_model_is_marked_and_baselines_do_not_compete():
@@ -207,6 +207,15 @@ def test_the_best_model_is_marked_and_baselines_do_not_compete():
     assert [name for name, row in slice_table(found, NEW[0], "pcoc").rows.items() if row[0].best] == ["din"]
     alike = made({"din": system(0.6), "cube": system(0.6)})
     assert not any(entry.best for row in overall(alike).rows.values() for entry in row)
+
+
+def test_baselines_that_are_absent_are_not_explained(tmp_path):
+    def text(*names):
+        return " ".join(shown(made({name: system(0.6) for name in names}), tmp_path)[1].text)
+
+    assert "baselines do not compete: “position only” knows the place" in text("din", "position only")
+    assert "baselines do not compete. PCOC" in text("din", "popularity only")
+    assert "the best model is bold. PCOC" in text("din")
 
 
 def test_head_and_tail_say_how_far_apart_they_are(result):

@@ -82,7 +82,7 @@ def new_undefined(result: CtrResult) -> str:
     """Why there is no gain on new products."""
     new = next((part for one in result.systems.values() if (part := one.slices.get(NEW[0], {}).get(NEW[1]))), None)
     if new is None:
-        return "no test impression shows a product that was new"
+        return "no test impression is known to be of a new product"
     return f"{new.rows:,} impressions of new products, {new.chosen:,} chosen: fewer than two shoppers chose some and left some"
 
 
