@@ -78,3 +78,19 @@ def test_no_usable_product_is_an_error(folder: Path) -> None:
 def test_a_missing_table_is_an_error(folder: Path) -> None:
     with pytest.raises(UserError, match=r"none.parquet: no such file; set data.root and data.events"):
         load_shop(config(folder, events="none.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("events", "asked"),
+    [
+        ("logs/events.csv", True),
+        ("shown.csv", False),
+        (None, False),
+    ],
+)
+def test_whether_choices_say_what_was_searched_for(folder: Path, events: str | None, asked: bool) -> None:
+    """A query that was only shown something is no choice, and a choice without a query is no answer."""
+    (folder / "shown.csv").write_text(
+        "user_id,timestamp,action,product_id,query_text\nu,2024-01-01,impression,1,boots\nu,2024-01-02,click,1,\n"
+    )
+    assert load_shop(config(folder, events=events)).logs_queries is asked

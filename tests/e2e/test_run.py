@@ -121,6 +121,18 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
     assert a == b
 
 
+def test_a_log_in_which_nobody_searches_is_no_reason_to_stop(recipe: Path, own_shop: Path, tmp_path: Path, cli: Cli) -> None:
+    events = pl.read_parquet(own_shop / "events.parquet").drop("query_text", "query_image")
+    events.write_parquet(own_shop / "events.parquet")
+    changes = [f"data.root={own_shop}", f"workdir={tmp_path / 'run'}", "data.queries=null", "posttrain=null", "pretrain.epochs=1"]
+    done = cli("run", recipe, *changes)
+    assert "evaluate: skipped, no queries in data.queries or data.events" in done.stderr
+    assert (tmp_path / "run" / "vectors.parquet").is_file()
+    assert "impression" in (tmp_path / "run" / "report.html").read_text()
+    failed = cli("evaluate", recipe, *changes, ok=False)
+    assert "no click, cart or purchase has query_text or query_image" in failed.stderr
+
+
 def test_env_and_help_tell_what_there_is(cli: Cli) -> None:
     assert "torch" in cli("env").stdout
     top = cli("--help").stdout

@@ -28,6 +28,14 @@ class Shop:
     rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
     folder: Path = Path()
 
+    @property
+    def logs_queries(self) -> bool:
+        """Whether any click, cart or purchase of the events says what was searched for."""
+        if self.events is None:
+            return False
+        asked = pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null()
+        return not self.events.filter((pl.col("action") != "impression") & asked).is_empty()
+
     def image_path(self, relative: str) -> Path:
         """Where the picture named in a table is."""
         return self.folder / relative

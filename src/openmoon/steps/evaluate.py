@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.config import Recipe
+from openmoon.data.shop import Shop
 from openmoon.data.splits import without_seen
 from openmoon.errors import UserError
 from openmoon.evaluation.encode import Encode
@@ -35,9 +36,9 @@ def evaluate(recipe: Recipe) -> RetrievalResult:
     return result
 
 
-def can_evaluate(recipe: Recipe) -> bool:
-    """Whether the recipe names anything that holds queries."""
-    return recipe.data.events is not None or recipe.data.queries is not None
+def can_evaluate(shop: Shop) -> bool:
+    """Whether anything in the shop's tables is a query."""
+    return shop.queries is not None or shop.logs_queries
 
 
 def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
@@ -80,7 +81,7 @@ def held_out_queries(work: Workspace) -> pl.DataFrame:
             labelled = found.height
             found = found.join(work.items.filter(split="test"), on="product_id", how="semi", maintain_order="left")
             console.print(f"  test queries: {found.height:,} of {labelled:,} labelled ones look for a test product")
-        if work.shop.events is not None:
+        if work.shop.logs_queries:
             labelled = found.height
             found, lost = without_seen(found, work.pairs.filter(pl.col("split") != "test"))
             for column, count in lost.items():

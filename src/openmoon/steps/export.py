@@ -107,7 +107,7 @@ def _measure(work: Workspace, systems: dict[str, ProductEncoder], folder: Path) 
         precision = INT8 if name == ONNX_INT8 else FLOAT
         files = [folder / f"{graph}{precision}.onnx" for graph in GRAPHS]
         size[name] = sum(file.stat().st_size for file in files) / 2**20
-    return ExportReport(speed, agreement, size, _recall(work, systems) if can_evaluate(work.recipe) else None)
+    return ExportReport(speed, agreement, size, _recall(work, systems) if can_evaluate(work.shop) else None)
 
 
 def _recall(work: Workspace, systems: dict[str, ProductEncoder]) -> RetrievalResult:

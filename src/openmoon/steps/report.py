@@ -21,7 +21,7 @@ def report(recipe: Recipe) -> Path:
     work = open_workspace(recipe)
     result = recipe.workdir / "evaluation.json"
     examples: list[Example] = []
-    if can_evaluate(recipe):
+    if can_evaluate(work.shop):
         with scratch_folder(recipe.workdir) as temporary:
             systems = compared_systems(work, temporary)
             examples = find_examples(systems, held_out_queries(work), held_out_items(work), seed=recipe.seed)
@@ -43,6 +43,7 @@ def _counts(work: Workspace) -> dict[str, dict[str, int | str]]:
     if work.shop.events is not None:
         actions = work.shop.events["action"].value_counts(sort=True)
         counts["Behaviour"] = {"shoppers": work.shop.events["user_id"].n_unique(), **dict(actions.iter_rows())}
+    if work.shop.logs_queries:
         counts["Query→item pairs"] = dict(work.pairs["split"].value_counts(sort=True).iter_rows())
     counts["Products by split"] = dict(
         items.select(pl.col("split").value_counts(sort=True)).to_series().struct.unnest().iter_rows()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openmoon.config import Recipe
+from openmoon.data.shop import load_shop
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.steps.augment import augment
 from openmoon.steps.check import check
@@ -30,11 +31,11 @@ def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     if recipe.posttrain:
         posttrain(recipe, fresh)
     result = None
-    if can_evaluate(recipe):
+    if can_evaluate(load_shop(recipe.data)):
         _say("evaluate")
         result = evaluate(recipe)
     else:
-        _say("evaluate: skipped, the recipe names neither data.events nor data.queries")
+        _say("evaluate: skipped, no queries in data.queries or data.events")
     _say("embed")
     embed(recipe)
     _say("report")

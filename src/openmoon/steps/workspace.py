@@ -70,6 +70,9 @@ class Workspace:
         """The pairs before they are split; `split` is the label that the log gives them."""
         if self.shop.events is None:
             raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
+        if not self.shop.logs_queries:
+            raise UserError("data.events: this step needs queries, but no click, cart or purchase has query_text or query_image; "
+                            "log what was searched for, or name labelled queries in data.queries to evaluate on.")  # fmt: skip
         actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
         return self.with_picture_keys(behaviour_pairs(self.shop.events, actions))
 
