@@ -62,7 +62,7 @@ def test_expected_metrics_belong_to_a_recipe(path: Path) -> None:
 
 
 def test_there_are_recipes() -> None:
-    assert {"sample", "fashion", "grocery"} <= {path.stem for path in RECIPES}
+    assert {"sample", "fashion", "grocery", "movielens"} <= {path.stem for path in RECIPES}
     assert {"sample"} <= {path.stem for path in EXPECTED}
 
 

@@ -91,11 +91,24 @@ def import_(
     name: Annotated[
         str,
         typer.Argument(
-            help="fashion (Kaggle Fashion Product Images) or grocery (GroceryStoreDataset).", show_default=False
+            help="fashion (Kaggle Fashion Product Images), grocery (GroceryStoreDataset) or movielens.",
+            show_default=False,
         ),
     ],
     source: Annotated[Path, typer.Argument(help="The download, as it unpacks.", show_default=False)],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for our tables.", show_default=False)],
+    liked: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5, max=5, help="movielens: ratings from here on are clicks; default: 4.0.", show_default=False
+        ),
+    ] = None,
+    posters: Annotated[
+        Path | None,
+        typer.Option(
+            help="movielens: a folder with <movieId>.jpg; default: posters/ in the download.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Turn a public data set into our tables. Pictures stay where they are."""
     from openmoon.data.importers import IMPORTERS
@@ -105,4 +118,7 @@ def import_(
         raise UserError(
             f"data import: unknown data set {name!r}; known are {', '.join(IMPORTERS)}.{nearest(name, IMPORTERS)}"
         )
-    out.print(str(IMPORTERS[name](source, folder)), highlight=False)
+    options = {option: value for option, value in (("liked", liked), ("posters", posters)) if value is not None}
+    if options and name != "movielens":
+        raise UserError(f"data import {name}: --{next(iter(options))} is an option of movielens; leave it out.")
+    out.print(str(IMPORTERS[name](source, folder, **options)), highlight=False, markup=False)
