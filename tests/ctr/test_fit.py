@@ -152,6 +152,19 @@ def test_the_loss_of_a_step_is_the_weighed_mean_over_the_candidates() -> None:
     assert found == {"log loss": pytest.approx(mean.item()), "more": 2.0}
 
 
+def test_dropout_follows_from_the_step() -> None:
+    settings = config(dropout=0.5)
+    model = build("din", shop_parts(LOG, settings))
+    batch = next(Batches(LOG, LOG.requests("train"), 100, 8).in_order())
+    still = torch.optim.SGD(model.parameters(), lr=0.0)
+    losses = [
+        module.train_step(model, still, batch, seed, step, None)["log loss"]
+        for seed, step in ((0, 0), (0, 1), (1, 0), (0, 0))
+    ]
+    assert len(set(losses)) == 3
+    assert losses[0] == losses[3]
+
+
 def test_positions_change_what_is_learnt(tmp_path: Path) -> None:
     _, model = run(tmp_path / "with", epochs=1)
     assert model.place is not None

@@ -89,9 +89,10 @@ def test_a_log_without_queries_or_prices_has_a_vocabulary(tmp_path: Path) -> Non
 
 
 def test_only_training_impressions_are_met() -> None:
-    log = shop_log(config(min_count=1))
+    log = shop_log(config(min_count=1, split={"val": 0.4, "test": 0.4, "gap": 0}), requests=20)
     train = log.candidates(log.requests("train"))
-    names = log.entities.products["product_id"].gather(pl.Series(log.item[train].astype(np.int64) - 1))
-    assert set(log.vocabulary.names["product"]) == set(names)
-    users = log.shoppers.gather(pl.Series(log.shopper[log.requests("train")] - 1))
-    assert set(log.vocabulary.names["user"]) == set(users)
+    products = log.entities.products["product_id"].to_list()
+    met = {products[row - 1] for row in log.item[train]}
+    assert set(log.vocabulary.names["product"]) == met < {products[row - 1] for row in log.item}
+    users = set(log.shoppers.gather(pl.Series(log.shopper[log.requests("train")] - 1)))
+    assert set(log.vocabulary.names["user"]) == users < set(log.shoppers)
