@@ -29,7 +29,8 @@ from openmoon.ctr.slices import impression_deciles
 from openmoon.errors import UserError
 from openmoon.io import write_json, write_text
 from openmoon.runtime import machine, versions
-from openmoon.steps.ctr import folder_of, open_bench, train_models
+from openmoon.steps.ctr import train_models
+from openmoon.steps.ctr_bench import open_bench
 
 DECILES = (("1–5 (tail)", 1, 5), ("6–8", 6, 8), ("9–10 (head)", 9, 10))
 
@@ -79,7 +80,7 @@ def measure(recipe: Recipe, log: CtrLog, truth: pl.DataFrame) -> dict[str, list[
     decile = impression_deciles(log)[log.item[part.rows]]
     found: dict[str, list[float | None]] = {}
     for seed in recipe.ctr.seeds:
-        folder = folder_of(recipe, model, seed)
+        folder = recipe.workdir / "ctr" / f"{model}-seed{seed}"
         scores = load_scores(folder, log, part)
         leakage = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["popularity_leakage"]["v_adjusted"]
         one = {"AUC, whole log": auc(part.labels, scores), "AUC": auc(part.labels[uniform], scores[uniform]),

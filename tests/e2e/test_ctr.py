@@ -252,3 +252,8 @@ def test_a_test_part_without_clicks_has_undefined_metrics(
         assert (figures["auc"], figures["gauc"], figures["pcoc"]) == (None, None, None)
         assert figures["log_loss"] > 0
         assert result(run)["systems"][name]["gain"] is None
+
+
+def test_models_of_other_settings_are_not_measured(bench: Path, trained: str, refused: Refused) -> None:
+    said = refused("evaluate", bench, "ctr.lr=0.5")
+    assert "was trained with other settings, data or vectors than this recipe's" in said
