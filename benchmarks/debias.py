@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from openmoon.config import Recipe, load_recipe
-from openmoon.ctr.evaluate import load_scores, test_part
+from openmoon.ctr.evaluate import held_out, load_scores
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import auc, pcoc
 from openmoon.ctr.slices import impression_deciles
@@ -74,7 +74,7 @@ def measure(recipe: Recipe, log: CtrLog, truth: pl.DataFrame) -> dict[str, list[
     """Figure → its value under each seed."""
     assert recipe.ctr is not None
     (model,) = recipe.ctr.models
-    part = test_part(log, truth)
+    part = held_out(log, truth)
     uniform = part.slices["exposure"]["uniform"]
     p_true = truth["p_true"].to_numpy()[log.row[part.rows]]
     decile = impression_deciles(log)[log.item[part.rows]]

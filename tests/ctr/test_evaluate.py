@@ -17,7 +17,7 @@ from openmoon.errors import UserError
 from tests.ctr.tables import shop_log
 
 LOG = shop_log(requests=300)
-PART = evaluate.test_part(LOG, None)
+PART = evaluate.held_out(LOG, None)
 RANDOM = np.random.default_rng(0)
 NOISE = {seed: RANDOM.random(len(PART.rows)).astype(np.float32) for seed in (0, 1)}
 BETTER = {seed: (0.5 * NOISE[seed] + 0.3 * PART.labels).astype(np.float32) for seed in (0, 1)}
@@ -38,13 +38,13 @@ def test_the_test_part_is_that_of_the_log() -> None:
     names = LOG.shopper[LOG.request_of[PART.rows]].tolist()
     assert len({(name, number) for name, number in zip(names, PART.shoppers, strict=True)}) == len(set(names))
     assert sorted(set(PART.shoppers)) == list(range(PART.shopper_count))
-    assert evaluate.test_part(shop_log(requests=300), None).hash == PART.hash
-    assert evaluate.test_part(shop_log(requests=300, seed=1), None).hash != PART.hash
+    assert evaluate.held_out(shop_log(requests=300), None).hash == PART.hash
+    assert evaluate.held_out(shop_log(requests=300, seed=1), None).hash != PART.hash
 
 
 def test_truth_is_taken_by_the_rows_of_the_events() -> None:
     uniform = np.arange(int(LOG.row.max()) + 1) % 3 == 0
-    part = evaluate.test_part(LOG, pl.DataFrame({"uniform": uniform}))
+    part = evaluate.held_out(LOG, pl.DataFrame({"uniform": uniform}))
     assert part.slices["exposure"]["uniform"].tolist() == uniform[LOG.row[PART.rows]].tolist()
 
 

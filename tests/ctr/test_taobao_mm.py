@@ -25,7 +25,7 @@ from openmoon.config.ctr import CtrConfig, CtrModelName
 from openmoon.ctr.batches import Batches
 from openmoon.ctr.build import Parts, uses_vectors
 from openmoon.ctr.evaluate import baselines, measure
-from openmoon.ctr.evaluate import test_part as part_of
+from openmoon.ctr.evaluate import held_out as part_of
 from openmoon.ctr.fit import predict
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.saved import load_model

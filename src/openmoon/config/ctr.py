@@ -27,6 +27,13 @@ class TimeSplitConfig(Section):
     test: Fraction | datetime = 0.2
     gap: float = Field(1.0, ge=0)
 
+    @field_validator("val", "test", mode="before")
+    @classmethod
+    def _a_share_is_below_one(cls, value: object) -> object:
+        if isinstance(value, int | float) and not 0 <= value < 1:
+            raise ValueError("expected a share below 1, or a moment such as 2025-04-13")
+        return value
+
     @field_validator("val", "test")
     @classmethod
     def _without_zone(cls, begin: float | datetime) -> float | datetime:

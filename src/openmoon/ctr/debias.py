@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from openmoon.config.ctr import CtrDebiasConfig
 from openmoon.ctr.content import Content, VectorRows
 from openmoon.ctr.log import CtrLog
+from openmoon.ctr.vocabulary import KNOWN
 
 _HARD = 8  # the nearest tail products among which partners are drawn
 
@@ -65,7 +66,7 @@ class HeadAndTail:
         head, tail = (self.content(torch.from_numpy(rows)) for rows in (self.head[chosen], partner))
         logits = head @ tail.T / self.config.temperature
         kind = torch.from_numpy(self.category[self.head[chosen]])
-        same = (kind[:, None] == kind) & ~torch.eye(len(kind), dtype=torch.bool)
+        same = (kind[:, None] == kind) & (kind >= KNOWN) & ~torch.eye(len(kind), dtype=torch.bool)
         loss = F.cross_entropy(logits.masked_fill(same, -torch.inf), torch.arange(len(kind)))
         return "debias", self.config.alpha * loss
 

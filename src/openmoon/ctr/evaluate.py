@@ -24,7 +24,7 @@ NEW = ("product", "new (< 24 h)")
 
 
 @dataclass(frozen=True)
-class TestPart:
+class HeldOut:
     """The test impressions: numbers of the candidates, labels, shoppers as numbers from 0, slices, and a hash of all that."""
 
     rows: np.ndarray
@@ -39,17 +39,17 @@ class TestPart:
         return int(self.shoppers.max()) + 1
 
 
-def test_part(log: CtrLog, truth: pl.DataFrame | None) -> TestPart:
+def held_out(log: CtrLog, truth: pl.DataFrame | None) -> HeldOut:
     """The test part of the log. `truth` (uniform, row by row of the events) adds the slice of lists in random order."""
     rows = log.candidates(log.requests("test"))
     uniform = None if truth is None else truth["uniform"].to_numpy()[log.row[rows]]
     _, shoppers = np.unique(log.shopper[log.request_of[rows]], return_inverse=True)
     labels = log.label[rows]
     identity = content_hash(log.row[rows].tobytes(), labels.tobytes())[:16]
-    return TestPart(rows, labels, shoppers, slices(log, rows, uniform), identity)
+    return HeldOut(rows, labels, shoppers, slices(log, rows, uniform), identity)
 
 
-def load_scores(folder: Path, log: CtrLog, part: TestPart) -> np.ndarray:
+def load_scores(folder: Path, log: CtrLog, part: HeldOut) -> np.ndarray:
     """(n,) what the run in `folder` predicted for the test impressions. `UserError` where it predicted others, or no numbers."""
     path = folder / "scores.parquet"
     if not (path.is_file() and (folder / "summary.json").is_file()):
@@ -66,7 +66,7 @@ def load_scores(folder: Path, log: CtrLog, part: TestPart) -> np.ndarray:
 
 
 def measure(
-    part: TestPart,
+    part: HeldOut,
     scores: Mapping[int, np.ndarray],
     reference: Mapping[int, np.ndarray] | None,
     summaries: Sequence[Path],
@@ -90,13 +90,13 @@ def measure(
     )
 
 
-def baselines(log: CtrLog, part: TestPart) -> dict[str, dict[int, np.ndarray]]:
+def baselines(log: CtrLog, part: HeldOut) -> dict[str, dict[int, np.ndarray]]:
     """Baseline → its predictions; there is nothing random in them. None from the place on the page where no place is known."""
     fit = {name: baseline for name, baseline in BASELINES.items() if baseline is not position_only or log.position.any()}
     return {name: {0: baseline(log, part.rows)} for name, baseline in fit.items()}
 
 
-def _figures(part: TestPart, p: np.ndarray, mask: np.ndarray | None) -> Figures:
+def _figures(part: HeldOut, p: np.ndarray, mask: np.ndarray | None) -> Figures:
     labels, shoppers = part.labels, part.shoppers
     if mask is not None:
         labels, shoppers, p = labels[mask], shoppers[mask], p[mask]
@@ -104,7 +104,7 @@ def _figures(part: TestPart, p: np.ndarray, mask: np.ndarray | None) -> Figures:
                    log_loss=log_loss(labels, p), pcoc=pcoc(labels, p))  # fmt: skip
 
 
-def _slice(part: TestPart, scores: list[np.ndarray], mask: np.ndarray) -> Slice:
+def _slice(part: HeldOut, scores: list[np.ndarray], mask: np.ndarray) -> Slice:
     each = [_figures(part, p, mask) for p in scores]
     mean = {}
     for name in Figures.model_fields:
@@ -114,7 +114,7 @@ def _slice(part: TestPart, scores: list[np.ndarray], mask: np.ndarray) -> Slice:
 
 
 def _gain(
-    part: TestPart, scores: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray], mask: np.ndarray | None
+    part: HeldOut, scores: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray], mask: np.ndarray | None
 ) -> Gain | None:
     ours, theirs = (_shopper_aucs(part, p, mask) for p in (scores, reference))
     between = interval(ours, theirs)
@@ -126,7 +126,7 @@ def _gain(
     )
 
 
-def _shopper_aucs(part: TestPart, scores: Mapping[int, np.ndarray], mask: np.ndarray | None) -> GroupAucs:
+def _shopper_aucs(part: HeldOut, scores: Mapping[int, np.ndarray], mask: np.ndarray | None) -> GroupAucs:
     """AUC per shopper, the mean over the seeds."""
     chosen = np.ones(len(part.labels), bool) if mask is None else mask
     each = [

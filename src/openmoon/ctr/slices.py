@@ -74,7 +74,8 @@ def _asks(log: CtrLog) -> np.ndarray:
 
 def _categories(log: CtrLog, item: np.ndarray) -> dict[str, np.ndarray]:
     names = log.entities.products["category"].gather(pl.Series(item.astype(np.int64) - 1)).fill_null("none")
-    largest = names.value_counts(sort=True).head(CATEGORIES)[names.name]
+    counts = names.value_counts().sort("count", names.name, descending=[True, False])
+    largest = counts.head(CATEGORIES)[names.name]
     return {name: (names == name).to_numpy() for name in largest}
 
 

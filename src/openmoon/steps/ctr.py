@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from openmoon.config import Recipe
-from openmoon.ctr.evaluate import REFERENCE, TestPart, baselines, load_scores, measure, test_part
+from openmoon.ctr.evaluate import REFERENCE, HeldOut, baselines, held_out, load_scores, measure
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.results import CtrResult
 from openmoon.ctr.train import run_id, train
@@ -46,7 +46,7 @@ def evaluate_models(recipe: Recipe) -> CtrResult:
     began = time.perf_counter()
     bench = open_bench(recipe)
     config, log = bench.config, bench.log
-    part = test_part(log, _truth(recipe, log))
+    part = held_out(log, _truth(recipe, log))
     reference = _scores(bench, REFERENCE, part) if REFERENCE in config.models else None
     systems = {name: measure(part, scores, None, []) for name, scores in baselines(log, part).items()}
     for name in config.models:
@@ -61,7 +61,7 @@ def evaluate_models(recipe: Recipe) -> CtrResult:
     return result
 
 
-def _scores(bench: Bench, name: str, part: TestPart) -> dict[int, np.ndarray]:
+def _scores(bench: Bench, name: str, part: HeldOut) -> dict[int, np.ndarray]:
     """Seed → predictions. `UserError` where a model is not trained, or under other settings or data than the recipe's."""
     found = {}
     for seed in bench.config.seeds:

@@ -52,7 +52,7 @@ class Bench:
         columns = [log.item, log.label, log.position, log.propensity, log.user, log.query, log.seconds, log.split, log.start,
                    log.end, past.entity, past.kind, past.seconds, log.entities.words, *numbers.values()]  # fmt: skip
         known = log.entities.products["product_id"], log.vocabulary.names["user"]
-        names = [content_hash(*series.to_list()) for series in known]
+        names = [str(series.cast(pl.String).str.join("\n").item()) for series in known]
         return content_hash(*(np.ascontiguousarray(column).tobytes() for column in columns), *names)
 
     @cached_property

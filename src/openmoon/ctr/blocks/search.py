@@ -11,6 +11,7 @@ from openmoon.ctr.batches import Batch
 from openmoon.ctr.blocks.tiers import tier_counts
 from openmoon.ctr.content import Content
 from openmoon.ctr.scene import Scene
+from openmoon.ctr.vocabulary import KNOWN
 
 CHUNK = 1 << 22  # numbers (rows × behaviours × width) in memory at once: 16 MiB
 STRETCH = 1 << 19  # numbers of behaviours' vectors that are looked up at once: they stay in the processor's cache
@@ -92,7 +93,7 @@ def by_category(scene: Scene, count: int) -> Found:
 
     def score(part: slice) -> torch.Tensor:
         wanted, past = numbers[batch.item[part], 1], numbers[batch.history[part], 1]
-        same = (wanted[:, :, None] == past[:, None]) & (past[:, None] > 0)
+        same = (wanted[:, :, None] == past[:, None]) & (past[:, None] >= KNOWN)
         recency = -torch.arange(past.shape[1], dtype=torch.float32, device=past.device)
         return torch.where(same, recency, -torch.inf)
 
