@@ -86,6 +86,7 @@ def main() -> None:
         for seed in range(args.seeds):
             for name, rounds in found.items():
                 rounds.append(child(SIDES[name], folder, {**options, "seed": seed}, args.peer_python))
+                print(f"seed {seed}, {name}: {rounds[-1]['rows_per_cpu_s']:,.0f} rows/CPU s", file=sys.stderr, flush=True)
     summaries = {name: summary(rounds) for name, rounds in found.items()}
     print_table(summaries)
     rows = len(log.candidates(log.requests("train")))
