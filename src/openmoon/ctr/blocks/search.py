@@ -40,8 +40,8 @@ class Found:
 
 @torch.no_grad()
 def search(batch: Batch, score: Callable[[slice], torch.Tensor], width: int, count: int, tiers: int = 0) -> Found:
-    """The `count` behaviours with the highest score for each candidate. `score` gives (r, K, L) for a slice of the batch's rows;
-    `width` is what it holds in memory per behaviour, which decides how many rows are looked at together."""
+    """The `count` behaviours with the highest score for each candidate, of equal ones any. `score` gives (r, K, L) for a slice of
+    the batch's rows; `width` is what it holds in memory per behaviour, which decides how many rows are looked at together."""
     mask = batch.history > 0
     rows, length = mask.shape
     step = max(1, CHUNK // max(1, length * width))
