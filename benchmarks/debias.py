@@ -46,8 +46,8 @@ def main() -> None:
     if base.ctr.truth is None:
         raise UserError(f"{args.recipe}: no ctr.truth, so nothing says which lists were shown in random order.")
     truth = pl.read_parquet(base.data.root / base.ctr.truth, columns=["uniform", "p_true"])
-    arms = {"cube": _arm(args, base, "cube", None), "cube, inverse propensity": _arm(args, base, "cube_ipw", None)}
-    arms |= {f"cube, debiasing network, α {alpha:g}": _arm(args, base, "cube_debias", alpha) for alpha in args.alphas}
+    arms = {"cube": _arm(args, base, "cube", None), "inverse propensity": _arm(args, base, "cube_ipw", None)}
+    arms |= {f"network, α {alpha:g}": _arm(args, base, "cube_debias", alpha) for alpha in args.alphas}
     log = open_bench(base).log
     found = {}
     for name, recipe in arms.items():
@@ -84,11 +84,11 @@ def measure(recipe: Recipe, log: CtrLog, truth: pl.DataFrame) -> dict[str, list[
         scores = load_scores(folder, log, part)
         leakage = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["popularity_leakage"]["v_adjusted"]
         one = {"AUC, whole log": auc(part.labels, scores), "AUC": auc(part.labels[uniform], scores[uniform]),
-               "PCOC": pcoc(part.labels[uniform], scores[uniform]), "leakage R²": leakage}  # fmt: skip
+               "PCOC": pcoc(part.labels[uniform], scores[uniform])}  # fmt: skip
         for name, mask in {"all": uniform, **{name: uniform & (decile >= a) & (decile <= b) for name, a, b in DECILES}}.items():
             one[f"expected AUC, {name}"] = expected_auc(p_true[mask], scores[mask])
             one[f"expected PCOC, {name}"] = float(scores[mask].sum() / p_true[mask].sum())
-        for name, value in one.items():
+        for name, value in {**one, "leakage R²": leakage}.items():
             found.setdefault(name, []).append(value)
     return found
 
@@ -102,11 +102,10 @@ def expected_auc(p: np.ndarray, scores: np.ndarray) -> float:
 
 
 def table(found: dict[str, dict[str, list[float | None]]]) -> str:
-    """Mean ± standard deviation over the seeds; all but the first two columns are of the lists in random order."""
+    """Mean ± standard deviation over the seeds; all but the first row and the last are of the lists in random order."""
     names = list(next(iter(found.values())))
-    lines = [f"| | {' | '.join(names)} |\n|---|{'---:|' * len(names)}\n"]
-    for arm, figures in found.items():
-        lines.append(f"| {arm} | {' | '.join(_cell(figures[name]) for name in names)} |\n")
+    lines = [f"| | {' | '.join(found)} |\n|---|{'---:|' * len(found)}\n"]
+    lines += [f"| {name} | {' | '.join(_cell(figures[name]) for figures in found.values())} |\n" for name in names]
     return "".join(lines)
 
 
