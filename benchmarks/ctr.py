@@ -39,13 +39,13 @@ from openmoon.ctr.batches import Batch, Batches
 from openmoon.ctr.blocks.attention import LocalActivation
 from openmoon.ctr.blocks.tower import Tower
 from openmoon.ctr.fit import predict, train_step
-from openmoon.ctr.log import CtrLog, build_log
+from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import auc
 from openmoon.ctr.model import Output
 from openmoon.ctr.scene import Embeddings, Scene
-from openmoon.data.shop import load_shop
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
+from openmoon.steps.ctr_bench import open_bench
 
 SIDES = {
     "openmoon, requests together": "requests",
@@ -73,13 +73,10 @@ def main() -> None:
         side, folder, options = args.one
         print(json.dumps(train_din(side, Path(folder), json.loads(options))))
         return
-    recipe = load_recipe(args.recipe)
-    config, shop = recipe.ctr, load_shop(recipe.data)
-    if config is None or shop.events is None:
-        sys.exit(f"{args.recipe}: needs a section ctr and a table of events")
+    bench = open_bench(load_recipe(args.recipe, ["ctr.models=[din]"]))
+    config, log = bench.config, bench.log
     options = {"batch": args.batch or config.batch_size, "epochs": args.epochs or config.epochs, "lr": args.lr or config.lr,
                "dim": config.dim, "attention": config.attention, "hidden": config.hidden, "length": config.length}  # fmt: skip
-    log = build_log(shop.catalog, shop.events, config)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name, side in SIDES.items() if side in args.sides}
     with tempfile.TemporaryDirectory() as folder:
         write_rows(Path(folder), log, config)
@@ -97,7 +94,7 @@ def main() -> None:
 def write_rows(folder: Path, log: CtrLog, config: CtrConfig) -> None:
     """The log for openmoon (with requests, and with every row a request), and the same rows as arrays for the peer."""
     each = log.request_of
-    alone = replace(log, **{name: getattr(log, name)[each] for name in ("user", "user_name", "query", "seconds", "split", "start",
+    alone = replace(log, **{name: getattr(log, name)[each] for name in ("user", "shopper", "query", "seconds", "split", "start",
                                                                         "end")}, first=np.arange(len(each) + 1))  # fmt: skip
     for name, kept in (("requests", log), ("rows", alone)):
         (folder / f"{name}.pickle").write_bytes(pickle.dumps(kept))
