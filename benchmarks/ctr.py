@@ -41,8 +41,7 @@ from openmoon.ctr.blocks.tower import Tower
 from openmoon.ctr.fit import predict, train_step
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import auc
-from openmoon.ctr.model import Output
-from openmoon.ctr.scene import Embeddings, Scene
+from openmoon.ctr.scene import Embeddings
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
 from openmoon.steps.ctr_bench import open_bench
@@ -136,17 +135,17 @@ class Din(nn.Module):
         self.attend = LocalActivation(2 * dim, attention)
         self.tower = Tower(dim, 4 * dim, hidden, 0.0)
 
-    def forward(self, batch: Batch) -> Output:
+    def forward(self, batch: Batch) -> torch.Tensor:
         target, past = self.embeddings.behaviour(batch.item), self.embeddings.behaviour(batch.history)
         pooled = self.attend(past, target, batch.history > 0)
-        logits, hidden = self.tower(self.embeddings.of("user", batch.user), torch.cat([target, pooled], -1))
-        return Output(logits, hidden, Scene(batch, self.embeddings, None))
+        logits, _ = self.tower(self.embeddings.of("user", batch.user), torch.cat([target, pooled], -1))
+        return logits
 
-    def training_logits(self, output: Output, batch: Batch) -> torch.Tensor:
-        return output.logits
+    def training_logits(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return logits
 
-    def probabilities(self, output: Output) -> torch.Tensor:
-        return torch.sigmoid(output.logits)
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(logits)
 
 
 def train_din(side: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:

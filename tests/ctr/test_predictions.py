@@ -124,14 +124,14 @@ def test_predictions_average_over_the_places() -> None:
     with torch.inference_mode():
         output = model(batch)
         each = [
-            model.places[n] * torch.sigmoid(output.logits + model.place.weight[n, 0]) for n in range(len(model.places))
+            model.places[n] * torch.sigmoid(output + model.place.weight[n, 0]) for n in range(len(model.places))
         ]
         torch.testing.assert_close(model.probabilities(output), sum(each))
     plain = build("dnn", replace(parts("dnn"), config=config()))
     with torch.inference_mode():
         output = plain.eval()(batch)
-        torch.testing.assert_close(plain.probabilities(output), torch.sigmoid(output.logits))
-        torch.testing.assert_close(plain.training_logits(output, batch), output.logits)
+        torch.testing.assert_close(plain.probabilities(output), torch.sigmoid(output))
+        torch.testing.assert_close(plain.training_logits(output, batch), output)
 
 
 def test_entities_without_a_vector_have_no_codes() -> None:

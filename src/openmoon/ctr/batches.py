@@ -58,11 +58,6 @@ class Batches:
         self._begin = log.first[self._request] + part * CANDIDATES
         self._count = np.minimum(log.first[self._request + 1] - self._begin, CANDIDATES)
         self._history = np.minimum(log.end - log.start, length)[self._request]
-        query = log.query
-        text, photo = (np.zeros(len(log.entities), bool) for _ in range(2))
-        text[log.entities.first_query :] = log.entities.queries["query_text"].is_not_null().to_numpy()
-        photo[log.entities.first_query :] = log.entities.queries["query_image"].is_not_null().to_numpy()
-        self._asks = (text[query] + 2 * photo[query]).astype(np.int64)
 
     @property
     def impressions(self) -> int:
@@ -116,7 +111,8 @@ class Batches:
         weight = shown.astype(np.float32) if self.weights is None else np.where(shown, self.weights[at], 0)
         columns = {
             "user": log.user[request], "query": log.query[request], "hour": seconds // _HOUR % 24,
-            "weekday": (seconds // _DAY + 3) % 7, "asks": self._asks[request], "history": history, "kind": kind, "age": age,
+            "weekday": (seconds // _DAY + 3) % 7, "asks": log.entities.asks[log.query[request]],
+            "history": history, "kind": kind, "age": age,
             "item": np.where(shown, log.item[at], 0), "position": np.where(shown, log.position[at], 0), "candidate": at[shown],
         }  # fmt: skip
         whole = {name: torch.from_numpy(np.ascontiguousarray(values, np.int64)) for name, values in columns.items()}

@@ -54,7 +54,7 @@ def residual_kmeans(vectors: np.ndarray, levels: int, codes: int, seed: int = 0)
         kmeans = faiss.Kmeans(left.shape[1], codes, niter=_ROUNDS, seed=seed + level, min_points_per_centroid=1)
         kmeans.train(left)
         centroids = np.array(kmeans.centroids)
-        found.append(centroids.copy())
+        found.append(centroids)
         left = left - centroids[kmeans.index.search(left, 1)[1][:, 0]]
     return Codebooks(np.stack(found))
 

@@ -36,9 +36,7 @@ class Entities:
 
     def of_products(self, product_ids: pl.Series) -> np.ndarray:
         """Rows of products (n,) int32; 0 for those that the catalogue lacks."""
-        ids = self.products["product_id"]
-        rows = pl.Series(np.arange(1, len(ids) + 1, dtype=np.int32))
-        return product_ids.replace_strict(ids, rows, default=0, return_dtype=pl.Int32).to_numpy()
+        return places(product_ids, self.products["product_id"]).to_numpy()
 
     def of_queries(self, asked: pl.DataFrame) -> np.ndarray:
         """Rows of queries (n,) int32 for a table with query_text and query_image; 0 where both are null, or unknown here."""
@@ -47,10 +45,22 @@ class Entities:
         return found["entity"].fill_null(0).to_numpy()
 
     @cached_property
+    def asks(self) -> np.ndarray:
+        """(rows,) int64 what queries ask with: 1 words, 2 a photo, 3 both; 0 for what is no query."""
+        text, photo = (self.queries[name].is_not_null().to_numpy() for name in QUERY)
+        return np.pad(text + 2 * photo, (self.first_query, 0)).astype(np.int64)
+
+    @cached_property
     def words(self) -> np.ndarray:
         """(rows, WORDS) int32: the words of queries as hash buckets from 1, 0 = none; products have none."""
         texts = self.queries["query_text"].fill_null("").to_list()
         return np.concatenate([np.zeros((self.first_query, WORDS), np.int32), word_numbers(texts)])
+
+
+def places(names: pl.Series, known: pl.Series) -> pl.Series:
+    """(n,) Int32: which of the `known` each name is, counted from 1; 0 = none of them."""
+    numbers = pl.Series(np.arange(1, len(known) + 1, dtype=np.int32))
+    return names.replace_strict(known, numbers, default=0, return_dtype=pl.Int32)
 
 
 def word_numbers(texts: Sequence[str]) -> np.ndarray:

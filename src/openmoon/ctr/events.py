@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
+from openmoon.ctr.entities import QUERY, places
 from openmoon.data.schema import ACTIONS
 from openmoon.data.splits import normalise_query
-
-ASKED = ["query_text", "query_image"]
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,14 @@ def compact(chunks: Iterable[pl.DataFrame], products: pl.Series) -> Events:
             "user": users.of(chunk["user_id"]),
             "session": sessions.of(chunk["session_id"].replace("", None)),
             "action": chunk["action"].replace_strict(ACTIONS, range(len(ACTIONS)), return_dtype=pl.Int8),
-            "product": _numbers_of(chunk["product_id"], products),
+            "product": places(chunk["product_id"], products),
             "query": queries.of(asked.select(_joined_name()).to_series()),
             "seconds": chunk["timestamp"].dt.epoch("s"),
             "position": chunk["position"].fill_null(0).cast(pl.Int32),
             "propensity": chunk["propensity"].fill_null(float("nan")).cast(pl.Float32),
         }))  # fmt: skip
-    found = pl.Series(queries.names, dtype=pl.String).str.split_exact(_BETWEEN, 1).struct.rename_fields(ASKED).struct.unnest()
-    split = found.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in ASKED)
+    found = pl.Series(queries.names, dtype=pl.String).str.split_exact(_BETWEEN, 1).struct.rename_fields(QUERY).struct.unnest()
+    split = found.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in QUERY)
     return Events(pl.concat(parts), pl.Series(users.names, dtype=pl.String), products, split)
 
 
@@ -63,8 +61,8 @@ _BETWEEN = "\x1f"  # stands between text and photo of a query's name; neither ha
 
 def _joined_name() -> pl.Expr:
     """One name of a query's text and photo; null where both are."""
-    parts = [pl.col(name).fill_null("").str.replace_all(_BETWEEN, " ", literal=True) for name in ASKED]
-    asked = pl.any_horizontal(pl.col(ASKED).is_not_null())
+    parts = [pl.col(name).fill_null("").str.replace_all(_BETWEEN, " ", literal=True) for name in QUERY]
+    asked = pl.any_horizontal(pl.col(QUERY).is_not_null())
     return pl.when(asked).then(pl.concat_str(parts, separator=_BETWEEN)).alias("name")
 
 
@@ -84,8 +82,3 @@ class _Numbers:
         distinct = names.drop_nulls().unique(maintain_order=True)
         numbers = [self._number.setdefault(name, len(self._number) + 1) for name in distinct.to_list()]
         return names.replace_strict(distinct, pl.Series(numbers, dtype=pl.Int32), default=0, return_dtype=pl.Int32)
-
-
-def _numbers_of(names: pl.Series, known: pl.Series) -> pl.Series:
-    numbers = pl.Series(np.arange(1, len(known) + 1, dtype=np.int32))
-    return names.replace_strict(known, numbers, default=0, return_dtype=pl.Int32)

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from openmoon.ctr.batches import Batch, Batches
 from openmoon.ctr.metrics import auc, log_loss
-from openmoon.ctr.model import Output
 from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
 from openmoon.training.log import MetricsLog
 
@@ -34,9 +33,9 @@ class Addition(Protocol):
 class Predictor(Protocol):
     """What `fit` trains: a module with these."""
 
-    def __call__(self, batch: Batch) -> Output: ...
-    def training_logits(self, output: Output, batch: Batch) -> torch.Tensor: ...
-    def probabilities(self, output: Output) -> torch.Tensor: ...
+    def __call__(self, batch: Batch) -> torch.Tensor: ...
+    def training_logits(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor: ...
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,7 @@ def train_step(
     """One step on one batch; the losses before it."""
     torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
     model.train()
-    output = model(batch)
-    each = F.binary_cross_entropy_with_logits(model.training_logits(output, batch), batch.label, reduction="none")
+    each = F.binary_cross_entropy_with_logits(model.training_logits(model(batch), batch), batch.label, reduction="none")
     loss = (each * batch.weight).sum() / batch.weight.sum()
     losses = {"log loss": float(loss.detach())}
     if addition is not None and (more := addition(step)) is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -16,15 +15,6 @@ from openmoon.ctr.content import Content
 from openmoon.ctr.scene import Embeddings, Scene
 
 POSITIONS = 64  # places on the page that are told apart; 0 = not known
-
-
-@dataclass(frozen=True)
-class Output:
-    """Logits (R, K) without the place on the page, the last hidden layer (R, K, hidden), and the scene it was seen in."""
-
-    logits: torch.Tensor
-    hidden: torch.Tensor
-    scene: Scene
 
 
 class CtrModel(nn.Module):
@@ -49,8 +39,8 @@ class CtrModel(nn.Module):
         if self.place is not None:
             nn.init.zeros_(self.place.weight)
 
-    def forward(self, batch: Batch) -> Output:
-        """See `Output`."""
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """(R, K) logits, without the place on the page."""
         scene = Scene(batch, self.embeddings, self.content)
         fields = [self.embeddings.of(name, getattr(batch, name)) for name in ("user", "hour", "weekday", "asks")]
         request, candidate = [*fields, self.embeddings.query(batch.query)], [scene.product]
@@ -58,17 +48,17 @@ class CtrModel(nn.Module):
             parts = block(scene)
             request += parts.request
             candidate += parts.candidate
-        logits, hidden = self.tower(torch.cat(request, -1), torch.cat(candidate, -1))
-        return Output(logits, hidden, scene)
+        logits, _ = self.tower(torch.cat(request, -1), torch.cat(candidate, -1))
+        return logits
 
-    def training_logits(self, output: Output, batch: Batch) -> torch.Tensor:
+    def training_logits(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(R, K) logits that training compares with labels: the place on the page counts here."""
         if self.place is None:
-            return output.logits
-        return output.logits + self.place(batch.position.clamp(max=POSITIONS - 1)).squeeze(-1)
+            return logits
+        return logits + self.place(batch.position.clamp(max=POSITIONS - 1)).squeeze(-1)
 
-    def probabilities(self, output: Output) -> torch.Tensor:
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """(R, K) probabilities of a choice, averaged over the places that training met."""
         if self.place is None:
-            return torch.sigmoid(output.logits)
-        return torch.sigmoid(output.logits[..., None] + self.place.weight[:, 0]) @ self.places
+            return torch.sigmoid(logits)
+        return torch.sigmoid(logits[..., None] + self.place.weight[:, 0]) @ self.places

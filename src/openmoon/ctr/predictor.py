@@ -72,9 +72,7 @@ class CtrPredictor:
                              schema={"query_text": pl.String, "query_image": pl.String})  # fmt: skip
         known = Entities(catalog.select("product_id", "category", "shop_id", "price", "created_at"), slots)
         rows = None
-        if uses_vectors(str(saved["model"])):
-            if vectors is None:
-                raise UserError(f"{folder}: model {saved['model']} reads vectors; name the table that {saved['encoder']!r} made.")
+        if vectors is not None and uses_vectors(str(saved["model"])):
             found = load_vectors(vectors)
             rows = vector_rows(known, found.ids, found.matrix, None, found.encoder or str(vectors))
         return cls(load_model(folder, known, rows), known, Vocabulary.load(folder / "vocabulary.parquet"), config)

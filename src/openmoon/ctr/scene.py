@@ -15,7 +15,7 @@ from openmoon.ctr.content import Content
 from openmoon.ctr.entities import WORD_BUCKETS
 from openmoon.ctr.histories import KINDS
 
-_STD = 0.05
+STD = 0.05
 
 
 class Embeddings(nn.Module):
@@ -100,6 +100,15 @@ class Scene:
         """Embeddings of chosen behaviours: entities, kinds and ages (...,) → (..., 2 dim)."""
         return self.embeddings.behaviour(rows, self.embeddings.of("kind", kind) + self.embeddings.of("age", age))
 
+    def newest(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The latest behaviours: embeddings (R, l, 2 dim) and mask (R, l), l at most `count`."""
+        rows, kind, age = (column[:, :count] for column in (self.batch.history, self.batch.kind, self.batch.age))
+        return self.at_behaviours(rows, kind, age), rows > 0
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """(R, L, d) of the behaviours → (R, d), their mean; zero without any."""
+        return (values * self.mask[..., None]).sum(1) / self.mask.sum(1, keepdim=True).clamp(min=1)
+
     @cached_property
     def target_vector(self) -> torch.Tensor:
         """(R, K, D) vectors of the candidates."""
@@ -128,5 +137,5 @@ class Scene:
 
 def _table(size: int, dim: int) -> nn.Embedding:
     table = nn.Embedding(size, dim)
-    nn.init.normal_(table.weight, std=_STD)
+    nn.init.normal_(table.weight, std=STD)
     return table

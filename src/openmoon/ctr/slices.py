@@ -29,7 +29,7 @@ def slices(log: CtrLog, rows: np.ndarray, uniform: np.ndarray | None) -> dict[st
     found["impressions"] = {f"decile {number}": decile == number for number in range(1, 11)}
     found["exposure class"] = {"tail (lower half)": decile <= 5, "head (top fifth)": decile >= 9}
     if len(log.entities.queries):
-        asks = _asks(log)[request]
+        asks = log.entities.asks[log.query[request]]
         found["query"] = {
             name: asks == number for number, name in enumerate(("nothing asked", "words", "photo", "words and photo"))
         }
@@ -61,15 +61,6 @@ def _age(log: CtrLog) -> np.ndarray:
     known = created.is_not_null().to_numpy()
     first[1 : log.entities.first_query][known] = created.drop_nulls().to_numpy()
     return seconds - first[log.item]
-
-
-def _asks(log: CtrLog) -> np.ndarray:
-    """(R,) 0 nothing, 1 words, 2 a photo, 3 both."""
-    kinds = np.zeros(len(log.entities), np.int64)
-    queries = log.entities.queries
-    text, photo = (queries[name].is_not_null().to_numpy() for name in ("query_text", "query_image"))
-    kinds[log.entities.first_query :] = text + 2 * photo
-    return kinds[log.query]
 
 
 def _categories(log: CtrLog, item: np.ndarray) -> dict[str, np.ndarray]:

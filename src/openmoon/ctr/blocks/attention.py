@@ -24,10 +24,11 @@ class LocalActivation(nn.Module):
 
 
 def weigh(logits: torch.Tensor, mask: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Softmax over behaviours: logits (R, K, L), mask (R, L) or (R, K, L), values (R, L, d) → (R, K, d); zeros without any."""
+    """Softmax over behaviours: logits (R, K, L), mask (R, L) or (R, K, L), values (R, L, d) → (R, K, d); zeros without any. Or
+    with behaviours of every candidate's own: logits and mask (R, K, S), values (R, K, S, d)."""
     there = mask if mask.ndim == 3 else mask[:, None]
     shares = torch.softmax(logits.masked_fill(~there, -1e9), -1) * there
-    return shares @ values
+    return shares @ values if values.ndim == 3 else (shares[:, :, None] @ values).squeeze(2)
 
 
 class ChosenActivation(nn.Module):

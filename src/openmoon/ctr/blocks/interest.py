@@ -7,8 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from openmoon.ctr.scene import Scene
-
 
 class Parts(NamedTuple):
     """What a block adds to the tower's input: per request (R, w) and per candidate (R, K, w)."""
@@ -18,14 +16,10 @@ class Parts(NamedTuple):
 
 
 class Interest(nn.Module):
-    """A block; `request_width` and `candidate_width` are the widths of its parts together."""
+    """A block: called with a `Scene` it gives `Parts`, whose widths together are `request_width` and `candidate_width`."""
 
     request_width = 0
     candidate_width = 0
-
-    def forward(self, scene: Scene) -> Parts:
-        """Parts of the tower's input."""
-        raise NotImplementedError
 
     def place(self, row: int, vector: torch.Tensor) -> None:
         """A query that was not known when the model was built takes an entity's `row`; blocks that keep something of every entity

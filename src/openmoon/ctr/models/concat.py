@@ -20,9 +20,8 @@ class RawVectors(Interest):
 
     def forward(self, scene: Scene) -> Parts:
         """Two parts per request and one per candidate."""
-        total = (scene.behaviour_vectors * scene.mask[..., None]).sum(1)
-        mean = total / scene.mask.sum(1, keepdim=True).clamp(min=1)
-        return Parts([self.query(scene.query_vector), self.past(mean)], [self.item(scene.target_vector)])
+        past = self.past(scene.mean(scene.behaviour_vectors))
+        return Parts([self.query(scene.query_vector), past], [self.item(scene.target_vector)])
 
 
 def concat(inputs: Inputs) -> list[Interest]:

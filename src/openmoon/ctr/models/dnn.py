@@ -16,8 +16,7 @@ class MeanInterest(Interest):
 
     def forward(self, scene: Scene) -> Parts:
         """One part per request, (R, ids)."""
-        total = (scene.behaviours * scene.mask[..., None]).sum(1)
-        return Parts([total / scene.mask.sum(1, keepdim=True).clamp(min=1)], [])
+        return Parts([scene.mean(scene.behaviours)], [])
 
 
 def dnn(inputs: Inputs) -> list[Interest]:

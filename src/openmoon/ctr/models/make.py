@@ -12,7 +12,6 @@ from openmoon.ctr.blocks.attention import LocalActivation
 from openmoon.ctr.blocks.interest import Interest, Parts
 from openmoon.ctr.blocks.tower import Tower
 from openmoon.ctr.content import Content
-from openmoon.ctr.model import Output
 from openmoon.ctr.models.din import din
 from openmoon.ctr.models.inputs import Inputs
 from openmoon.ctr.models.simtier import simtier
@@ -48,19 +47,18 @@ class ContentModel(nn.Module):
         self.network, self.content = network, content
         self._embeddings = [embeddings]  # a scene wants them; no weight of them is used or trained
 
-    def forward(self, batch: Batch) -> Output:
-        """See `Output`."""
-        scene = Scene(batch, self._embeddings[0], self.content)
-        _, hidden, logits = self.network(scene)
-        return Output(logits, hidden, scene)
-
-    def training_logits(self, output: Output, batch: Batch) -> torch.Tensor:
+    def forward(self, batch: Batch) -> torch.Tensor:
         """(R, K) logits."""
-        return output.logits
+        _, _, logits = self.network(Scene(batch, self._embeddings[0], self.content))
+        return logits
 
-    def probabilities(self, output: Output) -> torch.Tensor:
+    def training_logits(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """(R, K) logits."""
+        return logits
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """(R, K) probabilities of a choice."""
-        return torch.sigmoid(output.logits)
+        return torch.sigmoid(logits)
 
 
 class Joined(Interest):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from openmoon.ctr.blocks.attention import LocalActivation
+from openmoon.ctr.blocks.attention import LocalActivation, weigh
 from openmoon.ctr.blocks.interest import Interest, Parts
 from openmoon.ctr.blocks.search import by_vectors
 from openmoon.ctr.blocks.tiers import TierEmbedding
@@ -30,15 +28,13 @@ class LongInterest(Interest):
 
     def forward(self, scene: Scene) -> Parts:
         """Three parts per candidate."""
-        batch = scene.batch
-        short = [column[:, :LATEST] for column in (batch.history, batch.kind, batch.age)]
-        latest = self.latest(scene.at_behaviours(*short), scene.target, short[0] > 0)
+        newest, there = scene.newest(LATEST)
+        latest = self.latest(newest, scene.target, there)
         found = by_vectors(scene, self.count, self.tiers.tiers)
         past, target = found.embeddings(scene), scene.target[:, :, None]
         logits = self.attend.logits(target, past, found.score[:, :, None]).squeeze(2)
-        shares = torch.softmax(logits.masked_fill(~found.mask, -1e9), -1) * found.mask
         assert found.tiers is not None
-        return Parts([], [latest, (shares[:, :, None] @ past).squeeze(2), self.tiers(found.tiers)])
+        return Parts([], [latest, weigh(logits, found.mask, past), self.tiers(found.tiers)])
 
 
 def muse(inputs: Inputs) -> list[Interest]:

@@ -13,7 +13,7 @@ from openmoon.ctr.blocks.interest import Interest, Parts
 from openmoon.ctr.codes import Codebooks
 from openmoon.ctr.models.din import din
 from openmoon.ctr.models.inputs import Inputs
-from openmoon.ctr.scene import Scene
+from openmoon.ctr.scene import STD, Scene
 
 
 class SemanticIds(Interest):
@@ -59,4 +59,4 @@ def _main_directions(centroids: np.ndarray, width: int) -> np.ndarray:
     _, _, directions = np.linalg.svd(centroids, full_matrices=False)
     found = centroids @ directions[:width].T
     found = np.pad(found, ((0, 0), (0, width - found.shape[1])))
-    return (found / max(found.std(), 1e-12) * 0.05).astype(np.float32)
+    return (found / max(found.std(), 1e-12) * STD).astype(np.float32)

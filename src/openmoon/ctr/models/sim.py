@@ -24,9 +24,8 @@ class SearchedInterest(Interest):
 
     def forward(self, scene: Scene) -> Parts:
         """Two parts per candidate, (R, K, ids) each."""
-        batch = scene.batch
-        short = [column[:, :LATEST] for column in (batch.history, batch.kind, batch.age)]
-        latest = self.latest(scene.at_behaviours(*short), scene.target, short[0] > 0)
+        newest, there = scene.newest(LATEST)
+        latest = self.latest(newest, scene.target, there)
         found = self.find(scene)
         return Parts([], [latest, self.found(found.embeddings(scene), scene.target, found.mask)])
 
