@@ -23,7 +23,7 @@ from openmoon.data.schema import ACTIONS
 from openmoon.errors import UserError
 from tests.ctr.tables import catalog, config, shop_log, shop_parts
 
-SETTINGS = config(length=30, search=30)  # all are found: of equal scores a search may find either
+SETTINGS = config(length=30, search=4)
 LOG = shop_log(SETTINGS)
 PARTS = shop_parts(LOG, SETTINGS)
 NAMES = LOG.entities.products["product_id"].to_list()

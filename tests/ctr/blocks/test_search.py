@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -56,9 +58,21 @@ def test_the_best_are_found_best_first(name: str, count: int, chunk: int, monkey
             places = found.places[r, k].numpy()[mask]
             assert len(set(places)) == len(places)
             assert set(places) <= set(there)
-            np.testing.assert_allclose(score[places], best, atol=1e-6)
-            np.testing.assert_allclose(found.score[r, k].numpy()[mask], best, atol=1e-6)
+            np.testing.assert_allclose(score[places], best, atol=1 / module.FINE)
+            np.testing.assert_array_equal(found.score[r, k].numpy()[mask], score[places])
             assert not found.score[r, k].numpy()[~mask].any()
+
+
+def test_of_scores_that_differ_by_rounding_alone_the_latest_are_found() -> None:
+    history = torch.ones(1, 10_000, dtype=torch.long)
+    history[0, 9000:] = 0
+    noise = torch.rand(1, 2, 10_000, generator=torch.Generator().manual_seed(0)) * 1e-7
+    batch = cast(Batch, SimpleNamespace(history=history, item=torch.ones(1, 2, dtype=torch.long)))
+    for score in (0.5, -0.5, 40.0):
+        equal = torch.full((1, 2, 10_000), score) + noise
+        equal[:, :, 700] += 0.01
+        found = module.search(batch, lambda part, equal=equal: equal[part].clone(), 1, 5)
+        assert found.places.tolist() == [[[700, 0, 1, 2, 3]] * 2]
 
 
 @pytest.mark.parametrize("chunk", [1, module.CHUNK])

@@ -56,6 +56,11 @@ def test_what_is_lost(text: str, missing: list[str]) -> None:
     assert lost(text, protected(MUG)) == missing
 
 
+def test_a_string_is_whole_where_it_cuts_no_word() -> None:
+    assert lost("sofa. Big one!", [".", "!", "sofa"]) == []
+    assert lost("sofas by P&G!xs", ["sofa", "P&G!", "G!x"]) == ["sofa", "G!x"]
+
+
 def test_brands_of_others_are_found_where_the_row_does_not_name_them() -> None:
     others = [Product("2", "Only jeans", attributes={"brand": "Only"}), Product("3", attributes={"Brand": "Van der Huis"})]
     brands = Brands([MUG, *others])

@@ -15,6 +15,7 @@ from openmoon.ctr.vocabulary import KNOWN
 
 CHUNK = 1 << 22  # numbers (rows × behaviours × width) in memory at once: 16 MiB
 STRETCH = 1 << 19  # numbers of behaviours' vectors that are looked up at once: they stay in the processor's cache
+FINE = 1 << 15  # scores are equal where they agree to 1/FINE: far coarser than rounding, far finer than what a score means
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,24 @@ class Found:
 
 @torch.no_grad()
 def search(batch: Batch, score: Callable[[slice], torch.Tensor], width: int, count: int, tiers: int = 0) -> Found:
-    """The `count` behaviours with the highest score for each candidate, of equal ones any. `score` gives (r, K, L) for a slice of
-    the batch's rows; `width` is what it holds in memory per behaviour, which decides how many rows are looked at together."""
+    """The `count` behaviours with the highest score for each candidate, of equal ones (see `FINE`) the latest.
+
+    `score` gives (r, K, L) for a slice of the batch's rows; `width` is what it holds in memory per behaviour, which decides how
+    many rows are looked at together. A shopper who met one product often has many equal scores: what is found among them must
+    not depend on how sums were rounded in this batch.
+    """
     mask = batch.history > 0
     rows, length = mask.shape
     step = max(1, CHUNK // max(1, length * width))
+    age = torch.arange(length, dtype=torch.float64, device=mask.device) / max(1, length)  # below 1, the latest come first
     places, scores, counts = [], [], []
     for begin in range(0, rows, step):
         part = slice(begin, begin + step)
         found = score(part)
-        best = found.masked_fill(~mask[part, None], -torch.inf).topk(min(count, length), dim=-1)
-        places.append(best.indices)
-        scores.append(best.values)
+        found.masked_fill_(~mask[part, None], -torch.inf)
+        best = ((found * FINE).round_().double() - age).topk(min(count, length), dim=-1).indices
+        places.append(best)
+        scores.append(found.gather(-1, best))
         if tiers:
             counts.append(tier_counts(found, mask[part], tiers))
     best_scores = torch.cat(scores)
