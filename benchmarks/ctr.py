@@ -92,7 +92,7 @@ def main() -> None:
 
 def write_rows(folder: Path, log: CtrLog, config: CtrConfig) -> None:
     """The log for openmoon (with requests, and with every row a request), and the same rows as arrays for the peer."""
-    each = log.request_of
+    each = log.request_of(np.arange(len(log.item)))
     alone = replace(log, **{name: getattr(log, name)[each] for name in ("user", "shopper", "query", "seconds", "split", "start",
                                                                         "end")}, first=np.arange(len(each) + 1))  # fmt: skip
     for name, kept in (("requests", log), ("rows", alone)):

@@ -88,7 +88,7 @@ def synthetic(length: int) -> tuple[CtrLog, VectorRows]:
     vocabulary = Vocabulary(known, np.linspace(10, 90, 9))
     seconds = np.tile(np.sort(random.integers(0, 10_000 * HOUR, length)), USERS)
     histories = Histories(random.integers(1, PRODUCTS + 1, USERS * length, dtype=np.int32),
-                          np.ones(USERS * length, np.int8), seconds, np.arange(USERS + 1) * length)  # fmt: skip
+                          np.ones(USERS * length, np.int8), seconds)  # fmt: skip
     who = np.tile(np.arange(USERS), PER_USER)
     count = len(who) * CANDIDATES
     log = CtrLog(

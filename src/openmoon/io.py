@@ -85,7 +85,7 @@ def hash_number(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def content_hash(*parts: bytes | str) -> str:
+def content_hash(*parts: bytes | memoryview | str) -> str:
     """A 128-bit hex digest of the parts in order; `("ab", "c")` and `("a", "bc")` differ."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:

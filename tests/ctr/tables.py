@@ -10,10 +10,11 @@ import polars as pl
 
 from openmoon.config.ctr import CtrConfig
 from openmoon.ctr.build import Parts
+from openmoon.ctr.build_log import build_log
 from openmoon.ctr.content import VectorRows, vector_rows
 from openmoon.ctr.entities import Entities
 from openmoon.ctr.events import Events, compact
-from openmoon.ctr.log import CtrLog, build_log
+from openmoon.ctr.log import CtrLog
 
 START = datetime(2024, 3, 1)
 EVENTS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openmoon.ctr.baselines import popularity_only, position_only
-from openmoon.ctr.log import build_log
+from openmoon.ctr.build_log import build_log
 from tests.ctr.tables import START, catalog, config, event, events, numbered
 
 

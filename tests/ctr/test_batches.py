@@ -54,9 +54,9 @@ def test_columns_are_those_of_the_log(length: int) -> None:
         for row in range(len(batch.user)):
             there = int((batch.item[row] > 0).sum())
             own = [next(numbers) for _ in range(there)]
-            r = int(LOG.request_of[own[0]])
+            r = int(LOG.request_of(own[:1])[0])
             seen.add(r)
-            assert set(LOG.request_of[own]) == {r}
+            assert set(LOG.request_of(own)) == {r}
             assert batch.item[row, :there].tolist() == LOG.item[own].tolist()
             assert batch.label[row, :there].tolist() == LOG.label[own].tolist()
             assert batch.position[row, :there].tolist() == LOG.position[own].tolist()
@@ -118,7 +118,7 @@ def test_moments_and_what_is_asked() -> None:
         queries[row] = (text is not None) + 2 * (photo is not None)
     assert set(queries.values()) == {0, 1, 2, 3}
     for batch in Batches(LOG, TRAIN, 40, 8).in_order():
-        numbers = LOG.request_of[batch.candidate.numpy()[np.cumsum((batch.item > 0).sum(1).numpy()) - 1]]
+        numbers = LOG.request_of(batch.candidate.numpy()[np.cumsum((batch.item > 0).sum(1).numpy()) - 1])
         for row, r in enumerate(numbers):
             moment = np.datetime64(int(LOG.seconds[r]), "s").item()
             assert moment >= START

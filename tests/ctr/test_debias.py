@@ -10,7 +10,7 @@ import torch
 
 from openmoon.ctr import debias
 from openmoon.ctr.content import Content
-from openmoon.ctr.debias import AdjustedContent, HeadAndTail, exposure_weights, product_impressions
+from openmoon.ctr.debias import AdjustedContent, HeadAndTail, exposure_weights
 from tests.ctr.plain import filled
 from tests.ctr.tables import config, shop_log, shop_vectors
 
@@ -51,10 +51,10 @@ def test_the_last_layer_is_reached_from_the_start() -> None:
 
 def test_head_and_tail_are_the_most_and_least_shown() -> None:
     loss = HeadAndTail(Content(ROWS), LOG, SETTINGS.debias, 5, 0)
-    shown = product_impressions(LOG)
+    shown = LOG.shown("train")
     train = set(LOG.requests("train").tolist())
     counts = np.zeros(len(LOG.entities), int)
-    for candidate, request in enumerate(LOG.request_of):
+    for candidate, request in enumerate(LOG.request_of(np.arange(len(LOG.item)))):
         counts[LOG.item[candidate]] += request in train
     assert shown.tolist() == counts.tolist()
     assert len(loss.tail) == 10
@@ -106,7 +106,7 @@ def test_weights_are_inverse_propensities_with_a_limit_and_mean_one() -> None:
 
 def test_without_propensities_impressions_stand_for_them() -> None:
     log = replace(LOG, propensity=np.full_like(LOG.propensity, np.nan))
-    shown = product_impressions(log)[log.item]
+    shown = log.shown("train")[log.item]
     found = exposure_weights(log, 1e9)
     np.testing.assert_allclose(found * shown, found[0] * shown[0], rtol=1e-5)
     assert found.max() > found.min()

@@ -35,7 +35,7 @@ def summaries(folder: Path) -> list[Path]:
 def test_the_test_part_is_that_of_the_log() -> None:
     assert PART.rows.tolist() == LOG.candidates(LOG.requests("test")).tolist()
     assert PART.labels.tolist() == LOG.label[PART.rows].tolist()
-    names = LOG.shopper[LOG.request_of[PART.rows]].tolist()
+    names = LOG.shopper[LOG.request_of(PART.rows)].tolist()
     assert len({(name, number) for name, number in zip(names, PART.shoppers, strict=True)}) == len(set(names))
     assert sorted(set(PART.shoppers)) == list(range(PART.shopper_count))
     assert evaluate.held_out(shop_log(requests=300), None).hash == PART.hash

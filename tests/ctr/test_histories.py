@@ -7,8 +7,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmoon.ctr.histories import QUERY, histories
-from openmoon.ctr.log import build_log
+from openmoon.ctr.build_log import build_log
+from openmoon.ctr.histories import QUERY, before, in_order
 from openmoon.data.schema import ACTIONS
 from tests.ctr.tables import catalog, config, event, events, numbered, shop_events, shop_log
 
@@ -21,12 +21,12 @@ ASKED = st.lists(st.tuples(st.integers(0, USERS - 1), st.integers(-9, 25)), min_
 def test_all_and_only_what_the_shopper_did_before(
     done: list[tuple[int, int, int]], asked: list[tuple[int, int]]
 ) -> None:
-    table = pl.DataFrame(done, orient="row", schema={"user": pl.Int64, "entity": pl.Int32, "seconds": pl.Int64})
-    found = histories(table.with_columns(kind=pl.lit(1, pl.Int8)), USERS)
-    start, end = found.before(*(np.array(column) for column in zip(*asked, strict=True)))
+    table = pl.DataFrame(done, orient="row", schema={"user": pl.Int32, "entity": pl.Int32, "seconds": pl.Int64})
+    found = in_order(table)
+    start, end = before(found, *(np.array(column) for column in zip(*asked, strict=True)))
     for (user, second), begin, until in zip(asked, start, end, strict=True):
         expected = [(s, entity) for who, entity, s in done if who == user and s < second and entity > 0]
-        got = list(zip(found.seconds[begin:until].tolist(), found.entity[begin:until].tolist(), strict=True))
+        got = found[begin:until].select("seconds", "entity").rows()
         assert got == sorted(expected, key=lambda pair: pair[0])
 
 

@@ -9,13 +9,18 @@ import pytest
 
 from openmoon.ctr.events import Events
 from openmoon.ctr.impressions import Impressions, impressions
-from openmoon.errors import UserError
 from tests.ctr.tables import event, events, numbered, shop_events
 
 
-def logged(*rows: tuple[Any, ...]) -> Events:
+def logged(*rows: tuple[Any, ...]) -> pl.DataFrame:
     """Some events as numbers."""
-    return numbered(events(*rows))
+    return as_table(numbered(events(*rows)))
+
+
+def as_table(found: Events) -> pl.DataFrame:
+    """All events in one table."""
+    (table,) = found.parts()
+    return table
 
 
 def chosen(found: Impressions) -> list[int]:
@@ -40,7 +45,8 @@ def test_a_choice_belongs_to_the_last_impression_before_it_in_its_session() -> N
 
 def test_order_of_the_table_does_not_matter() -> None:
     table = shop_events(requests=60)
-    straight, mixed = (impressions(numbered(t), "click") for t in (table, table.sample(fraction=1, shuffle=True, seed=1)))
+    tables = table, table.sample(fraction=1, shuffle=True, seed=1)
+    straight, mixed = (impressions(as_table(numbered(one)), "click") for one in tables)
     assert straight.counts == mixed.counts
     assert straight.counts["requests"] > 50
     columns = ["seconds", "product", "position", "label"]
@@ -102,12 +108,3 @@ def test_a_request_is_one_shopper_moment_and_query() -> None:
     assert found.table["seconds"].is_sorted()
     assert found.table["query"][-1] == 0
     assert chosen(found) == [5]
-
-
-@pytest.mark.parametrize(("rows", "missing"), [
-    ([event("u", 0, "click", "p1")], "impression"),
-    ([event("u", 0, "impression", "p1"), event("u", 1, "cart", "p1")], "click"),
-])  # fmt: skip
-def test_a_log_with_nothing_to_predict_is_refused(rows: list[tuple[object, ...]], missing: str) -> None:
-    with pytest.raises(UserError, match=f"no event has the action '{missing}'"):
-        impressions(logged(*rows), "click")

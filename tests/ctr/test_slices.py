@@ -7,8 +7,9 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from openmoon.ctr.build_log import build_log
 from openmoon.ctr.events import compact
-from openmoon.ctr.log import CtrLog, build_log
+from openmoon.ctr.log import CtrLog
 from openmoon.ctr.slices import impression_deciles, slices
 from tests.ctr.tables import START, catalog, config, event, events, shop_log
 

@@ -93,7 +93,7 @@ def test_equal_histories_of_a_user_are_stored_once(tmp_path: Path, layout: Calla
     assert log.start[0] == log.start[1]
     assert log.start[2] == log.start[3]
     assert len(log.histories.entity) == log.counts["behaviours kept"] == 4 + 1 + 1
-    np.testing.assert_array_equal(log.histories.first[[0, -1]], [0, 6])
+    assert log.end.max() == 6
 
 
 def test_histories_of_equal_length_are_told_apart(tmp_path: Path) -> None:

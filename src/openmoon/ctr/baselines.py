@@ -20,11 +20,12 @@ def position_only(log: CtrLog, rows: np.ndarray) -> np.ndarray:
 
 
 def _rates(log: CtrLog, key: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    train = log.candidates(log.requests("train"))
     size = int(key.max()) + 1
-    shown = np.bincount(key[train], minlength=size)
-    chosen = np.bincount(key[train], weights=log.label[train], minlength=size)
-    mean = log.label[train].mean()
+    shown, chosen = np.zeros(size), np.zeros(size)
+    for some in log.blocks("train"):
+        shown += np.bincount(key[some], minlength=size)
+        chosen += np.bincount(key[some], weights=log.label[some], minlength=size)
+    mean = chosen.sum() / shown.sum()
     return ((chosen + _PRIOR * mean) / (shown + _PRIOR))[key[rows]].astype(np.float32)
 
 

@@ -43,7 +43,7 @@ class HeadAndTail:
 
     def __init__(self, content: Content, log: CtrLog, config: CtrDebiasConfig, steps: int, seed: int) -> None:
         self.content, self.config, self.steps, self.seed = content, config, steps, seed
-        shown = product_impressions(log)
+        shown = log.shown("train")
         category = log.vocabulary.of_entities(log.entities)["category"]
         products = log.catalogue
         order = products[np.argsort(-shown[products], kind="stable")]
@@ -85,18 +85,12 @@ class HeadAndTail:
         return partners
 
 
-def product_impressions(log: CtrLog) -> np.ndarray:
-    """(rows of entities,) training impressions of each."""
-    items = log.item[log.candidates(log.requests("train"))]
-    return np.bincount(items, minlength=len(log.entities)).astype(np.int64)
-
-
 def exposure_weights(log: CtrLog, most: float) -> np.ndarray:
     """(N,) inverse propensity weights of the candidates, at most `most` times the smallest and 1 on average.
 
     Propensities are the log's; where it has none, a product's training impressions stand for them [R].
     """
-    shown = product_impressions(log)[log.item].astype(np.float64)
+    shown = log.shown("train")[log.item].astype(np.float64)
     propensity = np.where(np.isnan(log.propensity), np.maximum(shown, 1) / max(shown.max(), 1), log.propensity)
     weights = np.minimum(1 / propensity, most)
     return (weights / weights[log.candidates(log.requests("train"))].mean()).astype(np.float32)

@@ -43,7 +43,7 @@ def held_out(log: CtrLog, truth: pl.DataFrame | None) -> HeldOut:
     """The test part of the log. `truth` (uniform, row by row of the events) adds the slice of lists in random order."""
     rows = log.candidates(log.requests("test"))
     uniform = None if truth is None else truth["uniform"].to_numpy()[log.row[rows]]
-    _, shoppers = np.unique(log.shopper[log.request_of[rows]], return_inverse=True)
+    _, shoppers = np.unique(log.shopper[log.request_of(rows)], return_inverse=True)
     labels = log.label[rows]
     identity = content_hash(log.row[rows].tobytes(), labels.tobytes())[:16]
     return HeldOut(rows, labels, shoppers, slices(log, rows, uniform), identity)

@@ -1,53 +1,87 @@
-"""Events as numbers: read row group by row group, so that names are never all in memory and a row costs 41 bytes."""
+"""Events as numbers: read row group by row group, so that they are never all in memory; on disk a row costs 45 bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from openmoon.ctr.columns import Columns
 from openmoon.ctr.entities import QUERY, places
 from openmoon.data.schema import ACTIONS
 from openmoon.data.splits import normalise_query
 
+PART = 8_000_000  # events that are joined and sorted at once, in about 3 GiB of memory
+MOST_PARTS = 64  # each holds nine files open
+CHUNK = 1_000_000  # events that are dealt out to parts at once
+COLUMNS = ("row", "user", "session", "action", "product", "query", "seconds", "position", "propensity")
+
 
 @dataclass(frozen=True)
 class Events:
-    """`table`: row (of the file), user, session, action (of ACTIONS), product, query, seconds since the epoch, position,
+    """`columns`: row (of the file), user, session, action (of ACTIONS), product, query, seconds since the epoch, position,
     propensity. Users, products and queries are numbers from 1 in the order of `users`, `products` and `queries` (distinct
-    query_text, query_image); sessions too; 0 is none. position is 0 and propensity NaN where the log does not say."""
+    query_text, query_image), sessions hashes of their names; 0 is none. position is 0 and propensity NaN where the log does not
+    say."""
 
-    table: pl.DataFrame
+    columns: Columns
     users: pl.Series
     products: pl.Series
     queries: pl.DataFrame
 
-    def of(self, action: str) -> pl.DataFrame:
-        """Rows with an action."""
-        return self.table.filter(pl.col("action") == ACTIONS.index(action))
+    def parts(self, most: int = PART) -> Iterator[pl.DataFrame]:
+        """The events as tables of about `most` rows, all of a shopper's in one, in the order of the file."""
+        count = len(self.columns["row"])
+        parts = min(-(-count // most), MOST_PARTS)
+        if parts <= 1:
+            yield _table(self.columns, slice(None))
+            return
+        dealt = [Columns(self.columns.folder) for _ in range(parts)]
+        for start in range(0, count, CHUNK):
+            chunk = _table(self.columns, slice(start, start + CHUNK))
+            for number, part in enumerate(dealt):
+                part.append(**_arrays(chunk.filter(pl.col("user") % parts == number)))
+        while dealt:
+            yield _table(dealt.pop(0), slice(None))
 
 
-def compact(chunks: Iterable[pl.DataFrame], products: pl.Series) -> Events:
-    """Events as numbers, from chunks of the events table (`data/schema.py`, and `row`); `products`: the catalogue's ids."""
-    users, sessions, queries = _Numbers(), _Numbers(), _Numbers()
-    parts = []
+def compact(chunks: Iterable[pl.DataFrame], products: pl.Series, folder: Path | None = None) -> Events:
+    """Events as numbers, from chunks of the events table (`data/schema.py`, and `row`); `products`: the catalogue's ids. The
+    numbers, and what is made of them, lie in nameless files of `folder`."""
+    users, queries, columns = _Numbers(), _Numbers(), Columns(folder)
     for chunk in chunks:
         asked = chunk.select(query_text=clean_text(pl.col("query_text")), query_image="query_image")
-        parts.append(pl.DataFrame({
+        columns.append(**_arrays(pl.DataFrame({
             "row": chunk["row"].cast(pl.Int64),
             "user": users.of(chunk["user_id"]),
-            "session": sessions.of(chunk["session_id"].replace("", None)),
+            "session": _hashed(chunk["session_id"]),
             "action": chunk["action"].replace_strict(ACTIONS, range(len(ACTIONS)), return_dtype=pl.Int8),
             "product": places(chunk["product_id"], products),
             "query": queries.of(asked.select(_joined_name()).to_series()),
             "seconds": chunk["timestamp"].dt.epoch("s"),
             "position": chunk["position"].fill_null(0).cast(pl.Int32),
             "propensity": chunk["propensity"].fill_null(float("nan")).cast(pl.Float32),
-        }))  # fmt: skip
+        })))  # fmt: skip
     found = pl.Series(queries.names, dtype=pl.String).str.split_exact(_BETWEEN, 1).struct.rename_fields(QUERY).struct.unnest()
     split = found.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in QUERY)
-    return Events(pl.concat(parts), pl.Series(users.names, dtype=pl.String), products, split)
+    return Events(columns, pl.Series(users.names, dtype=pl.String), products, split)
+
+
+def _table(columns: Columns, rows: slice) -> pl.DataFrame:
+    return pl.DataFrame({name: columns[name][rows] for name in COLUMNS})
+
+
+def _arrays(table: pl.DataFrame) -> dict[str, np.ndarray]:
+    return {name: table[name].to_numpy() for name in COLUMNS}
+
+
+def _hashed(names: pl.Series) -> pl.Series:
+    """(n,) Int64: equal for equal names; 0 for null and the empty name. Sessions are too many to remember their names."""
+    there = names.is_not_null() & (names != "")
+    return names.hash().reinterpret(signed=True).zip_with(there, pl.Series([0], dtype=pl.Int64))
 
 
 def clean_text(text: pl.Expr) -> pl.Expr:

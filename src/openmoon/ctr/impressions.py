@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from openmoon.ctr.events import Events
-from openmoon.errors import UserError
+from openmoon.data.schema import ACTIONS
 
 REQUEST = ["seconds", "user", "session", "query"]
 WINDOW = 86_400  # seconds after an impression in which a choice without a session is ascribed to it
@@ -15,26 +14,21 @@ WINDOW = 86_400  # seconds after an impression in which a choice without a sessi
 
 @dataclass(frozen=True)
 class Impressions:
-    """`table`: one row per impression in order of time and request: the columns of `Events.table`, request (number from 0), label
+    """`table`: one row per impression in order of time and request: the columns of `Events`, request (number from 0), label
     (bool). `counts`: what was joined and left out."""
 
     table: pl.DataFrame
     counts: dict[str, int]
 
 
-def impressions(events: Events, label: str) -> Impressions:
-    """Impressions labelled by whether the action `label` (click, cart or purchase) on the product followed.
+def impressions(events: pl.DataFrame, label: str) -> Impressions:
+    """Impressions among the columns of `Events`, labelled by whether the action `label` followed on the product.
 
     An action belongs to the last impression of the product before it in the same session; where the log has no sessions, of
     the same shopper within a day. One that carries its query belongs to an impression for that query, if there is one. A
-    request is what one shopper was shown at one moment for one query. Raises `UserError` where the log has no impressions, or
-    none of the actions.
+    request is what one shopper was shown at one moment for one query.
     """
-    shown, chosen = events.of("impression"), events.of(label)
-    for found, what in ((shown, "impression"), (chosen, label)):
-        if found.is_empty():
-            raise UserError(f"data.events: no event has the action {what!r}, so there is nothing to predict; CTR models need "
-                            "what was shown (action impression) as well as what was chosen.")  # fmt: skip
+    shown, chosen = (events.filter(pl.col("action") == ACTIONS.index(action)) for action in ("impression", label))
     hit = _joined(shown, chosen)
     labelled = shown.with_columns(label=pl.col("row").is_in(hit.drop_nulls().implode()))
     table = labelled.sort(*REQUEST, "position", "row").with_columns(request=pl.struct(REQUEST).rle_id())

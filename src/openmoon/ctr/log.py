@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from openmoon.config.ctr import CtrConfig
 from openmoon.ctr.entities import Entities
-from openmoon.ctr.events import Events
-from openmoon.ctr.histories import QUERY as QUERY_KIND
-from openmoon.ctr.histories import Histories, histories
-from openmoon.ctr.impressions import impressions
-from openmoon.ctr.time_split import SPLIT_NAMES, TRAIN, time_split
-from openmoon.ctr.vocabulary import NONE, Vocabulary, fit_vocabulary, query_names
-from openmoon.data.schema import ACTIONS
+from openmoon.ctr.histories import Histories
+from openmoon.ctr.time_split import SPLIT_NAMES
+from openmoon.ctr.vocabulary import Vocabulary
+
+BLOCK = 1 << 18  # requests whose candidates are looked at together
 
 
 @dataclass(frozen=True)
 class CtrLog:
-    """Requests in order of time and, request after request, their candidates.
+    """Requests and, request after request, their candidates. Of the shoppers that were read together they are in order of time.
 
     Per request (R,): user (number of the vocabulary), shopper (number from 1 in the order of the names `shoppers`), query (row of
     entities, 0 = none), seconds since the epoch, split, and where the behaviours before it begin and end in `histories`.
@@ -59,15 +57,19 @@ class CtrLog:
 
     def candidates(self, requests: np.ndarray) -> np.ndarray:
         """Numbers of the candidates of some requests, in order."""
-        counts = self.first[requests + 1] - self.first[requests]
-        return np.repeat(self.first[requests] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(
-            counts.sum()
-        )
+        return _candidates(self.first, requests)
 
-    @property
-    def request_of(self) -> np.ndarray:
-        """(N,) request of every candidate."""
-        return np.repeat(np.arange(len(self.user)), np.diff(self.first))
+    def blocks(self, name: str) -> Iterator[np.ndarray]:
+        """The same of the requests in a split, some at a time: all at once may not fit in memory."""
+        return _blocks(self.first, self.requests(name))
+
+    def request_of(self, candidates: np.ndarray) -> np.ndarray:
+        """Request of each of some candidates."""
+        return np.searchsorted(self.first, candidates, side="right") - 1
+
+    def shown(self, name: str) -> np.ndarray:
+        """(rows of entities,) int64 impressions of each in a split."""
+        return count_items(self.item, self.first, self.requests(name), len(self.entities))
 
     @property
     def catalogue(self) -> np.ndarray:
@@ -80,49 +82,20 @@ class CtrLog:
         return self.end - self.start if self.met is None else self.met
 
 
-def build_log(catalog: pl.DataFrame, events: Events, config: CtrConfig) -> CtrLog:
-    """Read a shop's tables as columns. Behaviours are strictly before the request; vocabularies come from the training part.
-
-    Raises `UserError` where there is nothing to predict, and for a split with nothing in a part.
-    """
-    found = impressions(events, config.label)
-    shown = found.table
-    requests = shown.unique("request", keep="first", maintain_order=True)
-    seconds = requests["seconds"].to_numpy()
-    lengths = shown.group_by("request", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
-    split, borders = time_split(seconds, lengths, config.split)
-    everything = Entities(catalog.select("product_id", "category", "shop_id", "price", "created_at"), events.queries)
-    past = histories(_behaviours(events, requests, everything, config), len(events.users) + 1)
-    shopper = requests["user"].to_numpy()
-    start, end = past.before(shopper, seconds)
-    in_train = np.repeat(split == TRAIN, lengths)
-    vocabulary = fit_vocabulary(_counts(shown, events, in_train), everything.products, config.min_count)
-    number = np.concatenate([[NONE], vocabulary.numbers("user", events.users)])
-    query = requests["query"].to_numpy()
-    return CtrLog(
-        everything, vocabulary, past, user=number[shopper], shopper=shopper, shoppers=events.users,
-        query=np.where(query > 0, query + everything.first_query - 1, 0), seconds=seconds, split=split, start=start, end=end,
-        first=np.concatenate([[0], np.cumsum(lengths)]), item=shown["product"].to_numpy(),
-        label=shown["label"].to_numpy().astype(np.float32), position=shown["position"].to_numpy(),
-        propensity=shown["propensity"].to_numpy(), row=shown["row"].to_numpy(), counts={**found.counts, **borders},
-    )  # fmt: skip
+def count_items(item: np.ndarray, first: np.ndarray, requests: np.ndarray, size: int) -> np.ndarray:
+    """(size,) int64: how often each number stands among `item` of the candidates of some requests; see `CtrLog.first`."""
+    total = np.zeros(size, np.int64)
+    for rows in _blocks(first, requests):
+        total += np.bincount(item[rows], minlength=size)
+    return total
 
 
-def _behaviours(events: Events, requests: pl.DataFrame, everything: Entities, config: CtrConfig) -> pl.DataFrame:
-    """user, entity, kind, seconds: what was chosen, and what was asked."""
-    wanted = [ACTIONS.index(action) for action in config.behaviours]
-    chosen = events.table.filter(pl.col("action").is_in(wanted))
-    parts = [chosen.select("user", "seconds", entity="product", kind="action")]
-    if config.queries:
-        asked = requests.filter(pl.col("query") > 0)
-        parts.append(asked.select("user", "seconds", entity=(pl.col("query") + everything.first_query - 1).cast(pl.Int32),
-                                  kind=pl.lit(QUERY_KIND, pl.Int8)))  # fmt: skip
-    return pl.concat(parts)
+def _candidates(first: np.ndarray, requests: np.ndarray) -> np.ndarray:
+    counts = first[requests + 1] - first[requests]
+    begin = first[requests] - np.concatenate([[0], np.cumsum(counts)[:-1]])
+    return np.repeat(begin, counts) + np.arange(counts.sum())
 
 
-def _counts(shown: pl.DataFrame, events: Events, in_train: np.ndarray) -> dict[str, pl.DataFrame]:
-    """Field → name, count: how many training impressions each user, product and query has."""
-    train = shown.filter(pl.Series(in_train))
-    names = {"user": events.users, "product": events.products, "query": query_names(events.queries)}
-    return {field: pl.DataFrame({"name": known, "count": np.bincount(train[field].to_numpy(), minlength=len(known) + 1)[1:]})
-            for field, known in names.items()}  # fmt: skip
+def _blocks(first: np.ndarray, requests: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(requests), BLOCK):
+        yield _candidates(first, requests[start : start + BLOCK])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from openmoon.ctr.debias import product_impressions
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.vocabulary import UNKNOWN
 
 DAY = 86_400
+STEP = 1 << 22  # candidates that are looked at together
 CATEGORIES = 10  # the largest ones are slices
 _LENGTHS = ((0, 0), (1, 5), (6, 20), (21, 50), (51, 200), (201, 10**9))
 
@@ -18,10 +18,10 @@ def slices(log: CtrLog, rows: np.ndarray, uniform: np.ndarray | None) -> dict[st
     """Kind of slice → name → (n,) bool over the candidates `rows` of the log. `uniform` (n,): shown in random order.
 
     There are none by age in a log without moments, and none by query in one without queries."""
-    item, request = log.item[rows], log.request_of[rows]
+    item, request = log.item[rows], log.request_of(rows)
     found: dict[str, dict[str, np.ndarray]] = {}
     unknown = log.vocabulary.of_entities(log.entities)["id"][item] == UNKNOWN
-    found["product"] = {"new (< 24 h)": _age(log)[rows] < DAY} if log.timed else {}
+    found["product"] = {"new (< 24 h)": _age(log, rows) < DAY} if log.timed else {}
     found["product"] |= {"unknown to training": unknown, "known to training": ~unknown}
     if uniform is not None:
         found["exposure"] = {"uniform": uniform, "ranked": ~uniform}
@@ -42,7 +42,7 @@ def slices(log: CtrLog, rows: np.ndarray, uniform: np.ndarray | None) -> dict[st
 def impression_deciles(log: CtrLog) -> np.ndarray:
     """(rows of entities,) decile of each product by training impressions: 1 the tenth of the products shown least, 10 most."""
     catalogue = log.catalogue
-    shown = product_impressions(log)[catalogue]
+    shown = log.shown("train")[catalogue]
     place = np.empty(len(shown), np.int64)
     place[np.argsort(shown, kind="stable")] = np.arange(len(shown))
     decile = np.zeros(len(log.entities), np.int64)
@@ -50,17 +50,18 @@ def impression_deciles(log: CtrLog) -> np.ndarray:
     return decile
 
 
-def _age(log: CtrLog) -> np.ndarray:
-    """(N,) seconds since the product came into the catalogue; where that is not known since its first impression, unless that is
-    within the log's first day, when nobody knows."""
-    seconds = log.seconds[log.request_of]
+def _age(log: CtrLog, rows: np.ndarray) -> np.ndarray:
+    """(n,) seconds since the product of a candidate came into the catalogue; where that is not known since its first impression,
+    unless that is within the log's first day, when nobody knows."""
     first = np.full(len(log.entities), np.iinfo(np.int64).max)
-    np.minimum.at(first, log.item, seconds)
+    for start in range(0, len(log.item), STEP):
+        some = np.arange(start, min(start + STEP, len(log.item)))
+        np.minimum.at(first, log.item[some], log.seconds[log.request_of(some)])
     first[first < log.seconds.min() + DAY] = np.iinfo(np.int64).min // 2
     created = log.entities.products["created_at"].dt.epoch("s")
     known = created.is_not_null().to_numpy()
     first[1 : log.entities.first_query][known] = created.drop_nulls().to_numpy()
-    return seconds - first[log.item]
+    return log.seconds[log.request_of(rows)] - first[log.item[rows]]
 
 
 def _categories(log: CtrLog, item: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from openmoon.config.ctr import CtrConfig
 from openmoon.ctr.batches import Batches
 from openmoon.ctr.build import Parts, adjusted_vectors, build, build_content_model
 from openmoon.ctr.codes import code_quality, residual_kmeans
-from openmoon.ctr.debias import HeadAndTail, exposure_weights, product_impressions
+from openmoon.ctr.debias import HeadAndTail, exposure_weights
 from openmoon.ctr.fit import Fitted, Plan, fit, predict
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.model import POSITIONS, CtrModel
@@ -121,13 +121,14 @@ def _with_vectors(parts: Parts) -> np.ndarray:
 
 def _places(log: CtrLog) -> torch.Tensor:
     """Shares of the places on the page among the training impressions."""
-    places = log.position[log.candidates(log.requests("train"))].clip(0, POSITIONS - 1)
-    counts = np.bincount(places, minlength=POSITIONS)
+    counts = np.zeros(POSITIONS)
+    for some in log.blocks("train"):
+        counts += np.bincount(log.position[some].clip(0, POSITIONS - 1), minlength=POSITIONS)
     return torch.from_numpy((counts / counts.sum()).astype(np.float32))
 
 
 def _leakage(model: CtrModel, log: CtrLog) -> dict[str, float | None]:
-    shown = product_impressions(log)[1 : log.entities.first_query]
+    shown = log.shown("train")[1 : log.entities.first_query]
     assert model.content is not None
     plain = model.content.vectors[1 : log.entities.first_query].numpy()
     return {

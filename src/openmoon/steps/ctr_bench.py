@@ -13,9 +13,10 @@ import polars as pl
 from openmoon.config import Recipe
 from openmoon.config.ctr import CtrConfig
 from openmoon.ctr.build import Parts, uses_vectors
+from openmoon.ctr.build_log import build_log
 from openmoon.ctr.content import VectorRows
 from openmoon.ctr.events import compact
-from openmoon.ctr.log import CtrLog, build_log
+from openmoon.ctr.log import CtrLog
 from openmoon.ctr.taobao_mm import read_taobao_mm
 from openmoon.ctr.train import Job
 from openmoon.data.shop import iter_events, load_catalog
@@ -53,7 +54,7 @@ class Bench:
                    log.end, past.entity, past.kind, past.seconds, log.entities.words, *numbers.values()]  # fmt: skip
         known = log.entities.products["product_id"], log.vocabulary.names["user"]
         names = [str(series.cast(pl.String).str.join("\n").item()) for series in known]
-        return content_hash(*(np.ascontiguousarray(column).tobytes() for column in columns), *names)
+        return content_hash(*(np.ascontiguousarray(column).reshape(-1).view(np.uint8).data for column in columns), *names)
 
     @cached_property
     def _vectors_hash(self) -> str:
@@ -80,7 +81,8 @@ def _open_shop(recipe: Recipe) -> tuple[CtrLog, VectorRows | None]:
             rejected += len(bad)
             yield good
 
-    log = build_log(shop.catalog, compact(chunks(), shop.catalog["product_id"]), recipe.ctr)
+    events = compact(chunks(), shop.catalog["product_id"], recipe.workdir / "ctr")
+    log = build_log(shop.catalog, events, recipe.ctr)
     if rejected:
         console.print(f"  [yellow]{rejected:,} rows of the tables left out[/]; `openmoon data check` says why")
     _say_counts(log)

@@ -84,11 +84,6 @@ class Gathered:
         return np.concatenate([np.zeros(0, np.int32), *self._entities])
 
     @property
-    def first(self) -> np.ndarray:
-        """(histories + 1,) int64: where each history begins."""
-        return np.concatenate([[0], *self._counts]).cumsum().astype(np.int64)
-
-    @property
     def category(self) -> np.ndarray:
         """(items + 1,) numbers of the items' categories, 0 = not known."""
         return self._category[: len(self.items) + 1]

@@ -87,10 +87,7 @@ def _log(
                  "query": _counted(pl.Series([], dtype=pl.String), item[:0])}  # fmt: skip
     vocabulary = fit_vocabulary(counts_of, everything.products, min_count)
     behaviours, count = gathered.entities, len(user)
-    past = Histories(
-        behaviours, np.broadcast_to(np.int8(_KIND), len(behaviours)), np.broadcast_to(np.int64(0), len(behaviours)),
-        gathered.first,
-    )  # fmt: skip
+    past = Histories(behaviours, *(np.broadcast_to(one, len(behaviours)) for one in (np.int8(_KIND), np.int64(0))))
     return CtrLog(
         everything, vocabulary, past, user=vocabulary.numbers("user", shoppers)[place], shopper=shopper, shoppers=shoppers,
         query=np.zeros(count, np.int32), seconds=np.zeros(count, np.int64), split=split, start=start, end=end,
