@@ -87,7 +87,8 @@ def test_search_by_words_photo_and_both(recipe: Path, finished: object, shop: Pa
         found = cli("search", recipe, *arguments, "-k", 3, "--sheet", tmp_path / "sheet.png")
         assert len(re.findall(r"P\d{6}", found.stdout)) == 3
         assert Image.open(tmp_path / "sheet.png").width > 500
-    assert "nothing to search for" in cli("search", recipe, ok=False).stderr
+    for nothing in ((), ("--text", " ")):
+        assert "nothing to search for" in cli("search", recipe, *nothing, ok=False).stderr
 
 
 def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(

@@ -8,6 +8,7 @@ import polars as pl
 
 from openmoon.config import Recipe
 from openmoon.data.shop import load_catalog
+from openmoon.data.splits import normalise_query
 from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.contact_sheet import write_contact_sheet
@@ -25,6 +26,7 @@ def search_products(
     encoder_folder: Path | None = None,
 ) -> pl.DataFrame:
     """rank, score, product_id, title, category, image of the `k` nearest products; `sheet` also draws them as a PNG."""
+    text = pl.select(normalise_query(pl.lit(text, pl.String))).item()  # as the log's queries are taught
     if not text and image is None:
         raise UserError("search: nothing to search for; give --text, --image or both.")
     encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
