@@ -6,8 +6,9 @@ Rows are the impressions of a recipe's training part, as `openmoon ctr train` re
 the item's id and category, the same two of every behaviour), widths, batch size, epochs, rate, Adam and malloc settings, one
 thread, and a process for each training. openmoon is measured with the candidates of a request together, as it trains, and with
 every row as a request of its own: the first is what it gains by sharing behaviours, the second what is gained without that.
-FuxiCTR has Dice in its attention, which is its default, or ReLU, as openmoon has. Its rows lie in memory with their behaviours,
-so that feeding them costs it least. Sides take turns, seed after seed; ratios are of medians.
+FuxiCTR has Dice in its attention, its default, or ReLU, as openmoon has. Its rows lie in memory with their behaviours, so that
+feeding them costs it least. Last, openmoon row by row from the weights that FuxiCTR with ReLU starts from, in its order of
+rows: whether two seeds of one model differ or two models do. Sides take turns, seed after seed; ratios are of medians.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ SIDES = {
     "openmoon, row by row": "rows",
     "FuxiCTR, Dice": "Dice",
     "FuxiCTR, ReLU": "ReLU",
+    "openmoon, from FuxiCTR's start": "start",
 }
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -68,6 +70,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/ctr.json"))
     parser.add_argument("--one", nargs=3, metavar=("SIDE", "FOLDER", "OPTIONS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if "start" in args.sides and "ReLU" not in args.sides:
+        parser.error("--sides: start goes on from what ReLU starts from; name both")
     if args.one:
         side, folder, options = args.one
         print(json.dumps(train_din(side, Path(folder), json.loads(options))))
@@ -113,16 +117,15 @@ def write_rows(folder: Path, log: CtrLog, config: CtrConfig) -> None:
 
 def child(side: str, folder: str, options: dict[str, Any], peer: Path) -> dict[str, Any]:
     """One training in a fresh process: its figures, with the AUC of the test rows."""
-    scores = Path(folder) / "scores.npy"
     command = [sys.executable, __file__, "--one", side, folder, json.dumps(options)]
     if side in ("Dice", "ReLU"):
         script = Path(__file__).with_name("fuxictr_din.py")
-        command = [peer, script, f"{folder}/rows.npz", json.dumps({**options, "activation": side}), scores]
+        command = [peer, script, f"{folder}/rows.npz", json.dumps({**options, "activation": side}), folder]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **MALLOC, **THREADS})
     if done.returncode:
         sys.exit(done.returncode)
     with np.load(Path(folder) / "rows.npz") as arrays:
-        return json.loads(done.stdout.splitlines()[-1]) | {"auc": auc(arrays["test_label"], np.load(scores))}
+        return json.loads(done.stdout.splitlines()[-1]) | {"auc": auc(arrays["test_label"], np.load(Path(folder) / "scores.npy"))}
 
 
 class Din(nn.Module):
@@ -147,19 +150,44 @@ class Din(nn.Module):
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(logits)
 
+    @torch.no_grad()
+    def start_from(self, peer: dict[str, np.ndarray]) -> None:
+        """Take the weights of FuxiCTR's DIN; its attention reads [t, b, t − b, t∘b] where openmoon's reads [b, t, b − t, b∘t]."""
+        values = {name: torch.from_numpy(value) for name, value in peer.items()}
+        for field, name in (("user", "user"), ("id", "item"), ("category", "category")):
+            weight = values[f"embedding_layer.embedding_layer.embedding_layers.{name}.weight"]
+            self.embeddings.tables.get_parameter(f"{field}.weight").copy_(weight)
+        aim, own, gap, both = values["attention_layers.attention_layer.mlp.0.weight"].chunk(4, 1)
+        unit, layer = self.attend.unit, self.tower.request.in_features
+        unit.first.weight.copy_(torch.cat([own, aim, -gap, both], 1))
+        unit.first.bias.copy_(values["attention_layers.attention_layer.mlp.0.bias"])
+        last = "attention_layers.attention_layer.mlp.2"
+        unit.score.load_state_dict({part: values[f"{last}.{part}"] for part in ("weight", "bias")})
+        first = values["dnn.mlp.0.weight"]
+        self.tower.request.weight.copy_(first[:, :layer])
+        self.tower.candidate.load_state_dict({"weight": first[:, layer:], "bias": values["dnn.mlp.0.bias"]})
+        linear = [*(m for m in self.tower.body if isinstance(m, nn.Linear)), self.tower.output]
+        for number, module in enumerate(linear, 1):
+            module.load_state_dict({part: values[f"dnn.mlp.{2 * number}.{part}"] for part in ("weight", "bias")})
+
 
 def train_din(side: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     """What a training of openmoon's took. Writes scores of the test rows to `folder`."""
-    log = pickle.loads((folder / f"{side}.pickle").read_bytes())
+    same = side == "start"
+    log = pickle.loads((folder / f"{'rows' if same else side}.pickle").read_bytes())
     torch.manual_seed(options["seed"])
     model = Din(log, options["dim"], options["attention"], options["hidden"])
+    if same:
+        with np.load(folder / "start.npz") as start:
+            model.start_from(dict(start))
     train, test = (Batches(log, log.requests(part), options["batch"] * factor, options["length"])
                    for part, factor in (("train", 1), ("test", 4)))  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters(), lr=options["lr"], fused=True)
-    held, step = memory("VmRSS"), 0
+    generator, held, step = torch.Generator().manual_seed(options["seed"]), memory("VmRSS"), 0
     began, cpu = time.perf_counter(), time.process_time()
     for epoch in range(options["epochs"]):
-        for batch in train.shuffled((options["seed"], epoch)):
+        order = torch.randperm(train.impressions, generator=generator).split(options["batch"]) if same else ()
+        for batch in (train.batch(rows.numpy()) for rows in order) if same else train.shuffled((options["seed"], epoch)):
             train_step(model, optimizer, batch, options["seed"], step)
             step += 1
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu

@@ -1,11 +1,12 @@
 """FuxiCTR's DIN trained on rows in memory: the peer of benchmarks/ctr.py, which runs this in a process of its own.
 
-    python benchmarks/fuxictr_din.py ROWS.npz '{"batch": 512, "epochs": 3, "seed": 0, ...}' SCORES.npy
+    python benchmarks/fuxictr_din.py ROWS.npz '{"batch": 512, "epochs": 3, "seed": 0, ...}' FOLDER
 
 Model, initialisation, `train_step`, Adam and gradient clipping are FuxiCTR's (`model_zoo.LongCTR.DIN`). The feature map and the
 feeding of batches are written here, since FuxiCTR's own loader reads Parquet files and is slower. ROWS.npz holds, for train and
 test, {side}_user, _item, _category, _label (n,), _hist_item, _hist_category (n, L; 0 where there is nothing), and n_user,
-n_item, n_category, one more than the largest number of each. Prints one line of JSON. Needs nothing of openmoon.
+n_item, n_category, one more than the largest number of each. Writes scores.npy of the test rows and start.npz, the weights before
+the first step, to FOLDER, and prints one line of JSON. Needs nothing of openmoon.
 """
 
 from __future__ import annotations
@@ -83,14 +84,15 @@ def memory(what: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
 
 
-def run(arrays: dict[str, np.ndarray], options: dict) -> tuple[dict, np.ndarray]:
-    """What training took, and scores of the test rows."""
+def run(arrays: dict[str, np.ndarray], options: dict, out: Path) -> dict:
+    """What training took. Scores of the test rows go to `out`."""
     train, test = ({name: torch.from_numpy(arrays[f"{side}_{name}"]) for name in FIELDS} for side in ("train", "test"))
     sizes = {name: int(arrays[f"n_{name}"]) for name in ("user", "item", "category")}
     with tempfile.TemporaryDirectory() as folder:
         model = new_model(sizes, options, folder)
         model._max_gradient_norm, model._batch_index = 10.0, 0  # what FuxiCTR's `fit` sets, to its defaults
         model.train()
+        np.savez(out / "start.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
         generator, rows, held = torch.Generator().manual_seed(options["seed"]), len(train["label"]), memory("VmRSS")
         began, cpu = time.perf_counter(), time.process_time()
         for _ in range(options["epochs"]):
@@ -98,11 +100,10 @@ def run(arrays: dict[str, np.ndarray], options: dict) -> tuple[dict, np.ndarray]
                 model.train_step(batch).item()
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         peak = memory("VmHWM")
-        scores = model.predict(batches(test, 4 * options["batch"], torch.arange(len(test["label"]))))
+        np.save(out / "scores.npy", model.predict(batches(test, 4 * options["batch"], torch.arange(len(test["label"])))))
     trained = rows * options["epochs"]
-    figures = {"rows_per_s": trained / seconds, "rows_per_cpu_s": trained / cpu, "peak_mib": peak,
+    return {"rows_per_s": trained / seconds, "rows_per_cpu_s": trained / cpu, "peak_mib": peak,
                "above_start_mib": peak - held, "parameters": sum(p.numel() for p in model.parameters())}  # fmt: skip
-    return figures, scores
 
 
 def main() -> None:
@@ -113,11 +114,10 @@ def main() -> None:
         sys.exit(f"{sys.executable} has no fuxictr; in an environment of its own: {INSTALL}")
     logging.getLogger().setLevel(logging.WARNING)
     torch.set_num_threads(1)
-    path, options, scores_path = sys.argv[1:]
+    path, options, out = sys.argv[1:]
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    figures, scores = run(arrays, json.loads(options))
-    np.save(scores_path, scores)
+    figures = run(arrays, json.loads(options), Path(out))
     versions = {"python": sys.version.split()[0], "torch": torch.__version__, "fuxictr": __version__}
     print(json.dumps({**figures, "versions": versions}))
 

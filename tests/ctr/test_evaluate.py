@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from openmoon.ctr import evaluate
 from openmoon.ctr.evaluate import baselines, load_scores, measure
+from openmoon.ctr.metrics import group_aucs
 from openmoon.ctr.results import CtrResult, Figures
+from openmoon.ctr.slices import NEW_PRODUCTS, UNKNOWN_PRODUCTS
 from openmoon.errors import UserError
 from tests.ctr.tables import shop_log
 
@@ -76,6 +79,18 @@ def test_gain_is_over_the_reference_on_the_same_shoppers(tmp_path: Path) -> None
     same = measure(PART, NOISE, NOISE, [])
     assert same.gain is not None
     assert (same.gain.gauc, same.gain.low, same.gain.high) == (0, 0, 0)
+
+
+def test_gains_on_new_and_on_unknown_products_are_those_of_their_slices() -> None:
+    new, unknown = (np.arange(len(PART.rows)) % number == 0 for number in (2, 3))
+    part = replace(PART, slices={"product": {NEW_PRODUCTS: new, UNKNOWN_PRODUCTS: unknown}})
+    found = measure(part, BETTER, NOISE, [])
+    for mask, gain in ((new, found.new_gain), (unknown, found.unknown_gain)):
+        ours, theirs = ([group_aucs(part.labels[mask], p[mask], part.shoppers[mask], part.shopper_count).mean()
+                         for p in side.values()] for side in (BETTER, NOISE))  # fmt: skip
+        assert gain is not None
+        assert gain.gauc == pytest.approx(np.mean(ours) - np.mean(theirs))
+    assert measure(PART, BETTER, NOISE, []).unknown_gain is None
 
 
 def test_baselines_predict_every_impression() -> None:

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from openmoon.cli import app
-from openmoon.ctr.evaluate import NEW
 from openmoon.ctr.results import CtrResult, Figures, Gain, Slice, System
+from openmoon.ctr.slices import NEW_PRODUCTS
 from openmoon.errors import UserError
 from openmoon.report.ctr import write_ctr_page
 from openmoon.report.ctr_headline import headline, signed
@@ -31,15 +31,16 @@ def part(auc, rows=400, chosen=40):
 def cut(auc, new=None):
     deciles = {f"decile {number}": part(auc + number / 100) for number in range(1, 11)}
     return {
-        NEW[0]: {NEW[1]: new or part(auc), "known to training": part(auc)}, "impressions": deciles,
+        "product": {NEW_PRODUCTS: new or part(auc), "known to training": part(auc)}, "impressions": deciles,
         "exposure class": {"tail (lower half)": part(auc), "head (top fifth)": part(auc + 0.1)},
         "category": {"Shoes & <i>boots</i>": part(auc)},
     }  # fmt: skip
 
 
-def system(*aucs, gain=None, new_gain=None, **more):
+def system(*aucs, gain=None, new_gain=None, unknown_gain=None, **more):
     seeds = {str(seed): figures(auc) for seed, auc in enumerate(aucs)}
-    return System(seeds=seeds, slices=cut(aucs[0]), calibration=CURVE, gain=gain, new_gain=new_gain, **more)
+    return System(seeds=seeds, slices=cut(aucs[0]), calibration=CURVE, gain=gain, new_gain=new_gain,
+                  unknown_gain=unknown_gain, **more)  # fmt: skip
 
 
 def made(systems, reference="din", seeds=(0, 1)):
@@ -57,7 +58,7 @@ def result():
     leaks = {"v": 0.25, "v_adjusted": 0.125}
     return made({
         "popularity only": system(0.52), "din": system(0.6, 0.62, rows_per_s=21656.0),
-        "cube": system(0.66, 0.65, gain=better, new_gain=worse, rows_per_s=5432.0, leakage=leaks),
+        "cube": system(0.66, 0.65, gain=better, new_gain=worse, unknown_gain=better, rows_per_s=5432.0, leakage=leaks),
         EVIL: system(0.5, 0.5, gain=worse, new_gain=worse, leakage=leaks, facts={"codes": CODES}),
     })  # fmt: skip
 
@@ -79,7 +80,7 @@ def test_page_is_whole_and_self_contained(tmp_path, result):
     assert all(link.startswith(("data:image/", "#")) for link in links)
     assert not re.search(r"<script|<b>|<i>|url\(|@import", html)
     pictures, alts = ([value for tag, name, value in page.attributes if (tag, name) == ("img", one)] for one in ("src", "alt"))
-    assert len(pictures) == len(alts) == 2 + 1 + 2 + 1
+    assert len(pictures) == len(alts) == 3 + 1 + 2 + 1
     assert all(alts)
     text = " ".join(page.text)
     for expected in (
@@ -102,6 +103,7 @@ def test_the_same_result_gives_the_same_bytes(tmp_path, result):
     [
         (lambda found: setattr(found.systems["cube"].gain, "gauc", 0.0987), "+0.0987"),
         (lambda found: setattr(found.systems["cube"].new_gain, "low", -0.0765), "−0.0765"),
+        (lambda found: setattr(found.systems["cube"].unknown_gain, "high", 0.0876), "+0.0876"),
         (lambda found: setattr(found.systems["popularity only"].seeds["0"], "pcoc", 1.234), "1.234"),
         (lambda found: setattr(found.systems["din"].slices["category"]["Shoes & <i>boots</i>"].figures, "auc", 0.777), "0.777"),
         (lambda found: found.systems["cube"].calibration.update(error=0.0432), "0.0432"),
@@ -181,7 +183,7 @@ def test_what_is_undefined_says_so_and_why(tmp_path):
     text = " ".join(page.text)
     assert [entry.text for entry in overall(found).rows["cube"][1:6]] == ["undefined"] * 2 + ["0.5000"] + ["undefined"] * 2
     for reason in (
-        "undefined: AUC needs", "undefined: GAUC needs", "undefined: PCOC divides", f"undefined for {NEW[1]}: GAUC needs",
+        "undefined: AUC needs", "undefined: GAUC needs", "undefined: PCOC divides", f"undefined for {NEW_PRODUCTS}: GAUC needs",
         "No calibration curve", "fewer than 50 products", "No gain over the id-only model din is known",
     ):  # fmt: skip
         assert reason in text
@@ -199,12 +201,12 @@ def test_a_result_without_slices_has_a_page(tmp_path):
 def test_the_best_model_is_marked_and_baselines_do_not_compete():
     found = made({"position only": system(0.9), "din": system(0.6), "cube": system(0.65)})
     assert [name for name, row in overall(found).rows.items() if row[1].best] == ["cube"]
-    table = slice_table(found, NEW[0], "log_loss")
+    table = slice_table(found, "product", "log_loss")
     assert [name for name, row in table.rows.items() if row[0].best] == ["cube"]
     assert table.facts == {"impressions": ["400", "400"], "chosen": ["10.0%", "10.0%"]}
-    found.systems["din"].slices[NEW[0]][NEW[1]].figures.pcoc = 0.9
-    found.systems["cube"].slices[NEW[0]][NEW[1]].figures.pcoc = 1.3
-    assert [name for name, row in slice_table(found, NEW[0], "pcoc").rows.items() if row[0].best] == ["din"]
+    found.systems["din"].slices["product"][NEW_PRODUCTS].figures.pcoc = 0.9
+    found.systems["cube"].slices["product"][NEW_PRODUCTS].figures.pcoc = 1.3
+    assert [name for name, row in slice_table(found, "product", "pcoc").rows.items() if row[0].best] == ["din"]
     alike = made({"din": system(0.6), "cube": system(0.6)})
     assert not any(entry.best for row in overall(alike).rows.values() for entry in row)
 

@@ -86,17 +86,18 @@ class Batches:
         parts = [order[at : at + window] for at in range(0, len(order), window)]
         cuts = self._cuts(np.concatenate([part[np.argsort(self._history[part], kind="stable")] for part in parts]))
         for number in random.permutation(len(cuts))[start:]:
-            yield self._batch(cuts[number])
+            yield self.batch(cuts[number])
 
     def in_order(self) -> Iterator[Batch]:
         """All batches, rows with histories of like length together."""
         for cut in self._cuts(np.argsort(self._history, kind="stable")):
-            yield self._batch(cut)
+            yield self.batch(cut)
 
     def _cuts(self, order: np.ndarray) -> list[np.ndarray]:
         return [order[at : at + self._rows] for at in range(0, len(order), self._rows)]
 
-    def _batch(self, pieces: np.ndarray) -> Batch:
+    def batch(self, pieces: np.ndarray) -> Batch:
+        """Some rows as a batch: requests, or parts of requests with many candidates, numbered in order."""
         log, request = self.log, self._request[pieces]
         slot = np.arange(self._count[pieces].max())
         shown = slot < self._count[pieces][:, None]

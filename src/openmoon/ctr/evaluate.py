@@ -15,12 +15,11 @@ from openmoon.ctr.baselines import BASELINES, position_only
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import GroupAucs, auc, calibration, group_aucs, interval, log_loss, pcoc
 from openmoon.ctr.results import Figures, Gain, Slice, System
-from openmoon.ctr.slices import slices
+from openmoon.ctr.slices import NEW_PRODUCTS, UNKNOWN_PRODUCTS, slices
 from openmoon.errors import UserError
 from openmoon.io import content_hash
 
 REFERENCE = "din"
-NEW = ("product", "new (< 24 h)")
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,15 @@ def measure(
            for kind, parts in part.slices.items()}  # fmt: skip
     curve = calibration(part.labels, np.mean(list(scores.values()), axis=0))
     facts = [json.loads(path.read_text(encoding="utf-8")) for path in summaries]
-    new = part.slices.get(NEW[0], {}).get(NEW[1])
+    products = part.slices.get("product", {})
+    new, unknown = (products.get(name) for name in (NEW_PRODUCTS, UNKNOWN_PRODUCTS))
     return System(
         seeds=found,
         slices=cut,
         calibration=vars(curve) | {"error": curve.error} if curve else None,
         gain=_gain(part, scores, reference, None) if reference else None,
         new_gain=_gain(part, scores, reference, new) if reference and new is not None else None,
+        unknown_gain=_gain(part, scores, reference, unknown) if reference and unknown is not None else None,
         rows_per_s=float(np.median([one["rows_per_s"] for one in facts])) if facts else None,
         leakage=_mean_leakage(facts),
         facts={name: facts[0][name] for name in ("codes", "content_val") if facts and name in facts[0]},

@@ -48,6 +48,7 @@ class System(BaseModel):
     calibration: dict[str, Any] | None
     gain: Gain | None = None
     new_gain: Gain | None = None  # on products that are new
+    unknown_gain: Gain | None = None  # on products that training met too rarely for an id
     rows_per_s: float | None = None
     leakage: dict[str, float | None] | None = None
     facts: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from openmoon.ctr.log import CtrLog
 from openmoon.ctr.vocabulary import UNKNOWN
 
 DAY = 86_400
+NEW_PRODUCTS, UNKNOWN_PRODUCTS = "new (< 24 h)", "unknown to training"  # slices of the kind "product"
 STEP = 1 << 22  # candidates that are looked at together
 CATEGORIES = 10  # the largest ones are slices
 _LENGTHS = ((0, 0), (1, 5), (6, 20), (21, 50), (51, 200), (201, 10**9))
@@ -21,8 +22,8 @@ def slices(log: CtrLog, rows: np.ndarray, uniform: np.ndarray | None) -> dict[st
     item, request = log.item[rows], log.request_of(rows)
     found: dict[str, dict[str, np.ndarray]] = {}
     unknown = log.vocabulary.of_entities(log.entities)["id"][item] == UNKNOWN
-    found["product"] = {"new (< 24 h)": _age(log, rows) < DAY} if log.timed else {}
-    found["product"] |= {"unknown to training": unknown, "known to training": ~unknown}
+    found["product"] = {NEW_PRODUCTS: _age(log, rows) < DAY} if log.timed else {}
+    found["product"] |= {UNKNOWN_PRODUCTS: unknown, "known to training": ~unknown}
     if uniform is not None:
         found["exposure"] = {"uniform": uniform, "ranked": ~uniform}
     decile = impression_deciles(log)[item]

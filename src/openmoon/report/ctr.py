@@ -62,13 +62,15 @@ def write_ctr_page(result: CtrResult, path: Path) -> None:
 
 
 def _gain_charts(result: CtrResult) -> list[dict[str, Any]]:
-    """The two plots, or why one is missing; nothing where there is nothing to compare."""
+    """The plots, or why one is missing; nothing where there is nothing to compare."""
     if result.reference is None or len(models(result)) < 2:
         return []
     return [
         {"title": "All products", "chart": gain_chart(result, "All products", lambda one: one.gain), "why": GAIN_UNDEFINED},
         {"title": "New products", "chart": gain_chart(result, "New products", lambda one: one.new_gain),
          "why": new_undefined(result)},
+        {"title": "Products unknown to training", "why": GAIN_UNDEFINED,
+         "chart": gain_chart(result, "Products unknown to training", lambda one: one.unknown_gain)},
     ]  # fmt: skip
 
 

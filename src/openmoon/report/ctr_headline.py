@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from openmoon.ctr.build import uses_vectors
-from openmoon.ctr.evaluate import NEW, REFERENCE
+from openmoon.ctr.evaluate import REFERENCE
 from openmoon.ctr.results import UNDEFINED, CtrResult, Gain, System
+from openmoon.ctr.slices import NEW_PRODUCTS
 
 GAIN_UNDEFINED = "fewer than two shoppers of the test part chose something of what they saw and left something"
 
@@ -60,6 +61,8 @@ def headline(result: CtrResult) -> Headline:
     system = result.systems[best]
     assert system.gain is not None
     sentences = [_of_all(result, best, system.gain), _of_new(result, best, system.new_gain)]
+    if system.unknown_gain:
+        sentences.append(_of_some(result, best, system.unknown_gain, "products that training met too rarely for an id"))
     cards = [
         Card("gain in GAUC, all products", signed(system.gain.gauc), f"{best} over {reference}, 95% {between(system.gain)}"),
         Card("gain in GAUC, new products", signed(system.new_gain.gauc) if system.new_gain else UNDEFINED,
@@ -80,7 +83,7 @@ def between(gain: Gain) -> str:
 
 def new_undefined(result: CtrResult) -> str:
     """Why there is no gain on new products."""
-    new = next((part for one in result.systems.values() if (part := one.slices.get(NEW[0], {}).get(NEW[1]))), None)
+    new = next((part for one in result.systems.values() if (part := one.slices.get("product", {}).get(NEW_PRODUCTS))), None)
     if new is None:
         return "no test impression is known to be of a new product"
     return f"{new.rows:,} impressions of new products, {new.chosen:,} chosen: fewer than two shoppers chose some and left some"
@@ -108,13 +111,17 @@ def _of_all(result: CtrResult, best: str, gain: Gain) -> str:
 def _of_new(result: CtrResult, best: str, gain: Gain | None) -> str:
     if gain is None:
         return f"On new products the gain is undefined ({new_undefined(result)})."
+    return _of_some(result, best, gain, "new products")
+
+
+def _of_some(result: CtrResult, best: str, gain: Gain, products: str) -> str:
     change = f"{signed(gain.gauc)}, 95% interval {between(gain)}"
     if gain.low > 0:
-        return f"On new products {best} is ahead of {result.reference} too ({change})." if _gains(result, best) else \
-               f"On new products, however, {best} is ahead of {result.reference} ({change})."  # fmt: skip
+        return f"On {products} {best} is ahead of {result.reference} too ({change})." if _gains(result, best) else \
+               f"On {products}, however, {best} is ahead of {result.reference} ({change})."  # fmt: skip
     if gain.high < 0:
-        return f"On new products {best} is behind {result.reference} ({change})."
-    return f"On new products the two cannot be told apart ({change})."
+        return f"On {products} {best} is behind {result.reference} ({change})."
+    return f"On {products} the two cannot be told apart ({change})."
 
 
 def _gains(result: CtrResult, name: str) -> bool:

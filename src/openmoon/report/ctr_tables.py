@@ -58,9 +58,9 @@ def overall(result: CtrResult) -> Table:
 
 def gains(result: CtrResult) -> Table | None:
     """The gains over the reference in figures; None where no system has one."""
-    known = {name: one for name, one in result.systems.items() if one.gain or one.new_gain}
-    rows = {name: [Entry(_gain(one.gain)), Entry(_gain(one.new_gain))] for name, one in known.items()}
-    return Table("Gains in figures", ["all products", "new products"], rows) if rows else None
+    known = {name: one for name, one in result.systems.items() if one.gain or one.new_gain or one.unknown_gain}
+    rows = {name: [Entry(_gain(gain)) for gain in (one.gain, one.new_gain, one.unknown_gain)] for name, one in known.items()}
+    return Table("Gains in figures", ["all products", "new products", "unknown to training"], rows) if rows else None
 
 
 def slice_kinds(result: CtrResult) -> list[str]:
