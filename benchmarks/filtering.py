@@ -58,7 +58,7 @@ def main() -> None:
     if recipe.posttrain is None or recipe.posttrain.filter is None:
         parser.error(f"{args.recipe}: posttrain.filter is off in this recipe")
     work = open_workspace(recipe)
-    start = starting_encoder(recipe, work.data_hash)
+    start = starting_encoder(work)
     pairs = training_pairs(work, start).pairs
     noise = planted(recipe, pairs)
     rows = []

@@ -112,6 +112,8 @@ def test_nothing_sees_events_from_the_moment_on(folder: Path, capsys: pytest.Cap
     cut = opened(folder, events="later.parquet", until="2024-03-01")
     assert "data.until: 31 of 62 events, from 2024-03-01 00:00:00 on, are left out" in capsys.readouterr().err
     assert cut.data_hash == before.data_hash != whole.data_hash
+    assert cut.learnt_hash("posttrain") == cut.data_hash
+    assert cut.learnt_hash("pretrain") == whole.learnt_hash("pretrain"), "stage 1 learns from no event"
     assert cut.pairs.equals(before.pairs)
     assert not cut.pairs.equals(whole.pairs)
     assert cut.met_products().equals(before.met_products())

@@ -104,7 +104,7 @@ def _scoring_encoder(work: Workspace, folder: Path | None) -> ProductEncoder | N
     if starts_untrained(work.recipe):
         return None
     try:
-        return starting_encoder(work.recipe, work.data_hash)
+        return starting_encoder(work)
     except UserError as missing:
         console.print(f"  [yellow]no scores[/]: {missing}", highlight=False)
         return None

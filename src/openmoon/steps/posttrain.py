@@ -42,7 +42,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     mix = build_mix(config)
     with world.leader_first():
         work = open_workspace(recipe)
-        encoder = starting_encoder(recipe, work.data_hash)
+        encoder = starting_encoder(work)
         found = _fitting(work, config, mix, None if starts_untrained(recipe) else encoder)
         table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.session, found.askers(work))
         val = work.pairs.filter(split="val")

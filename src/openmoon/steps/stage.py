@@ -108,7 +108,7 @@ def train_stage(
     optimizer = build_optimizer(encoder.fusion, heads, trunks, config.lr, config.trunk_lr, config.weight_decay)
     schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
                         config.validate_every, config.checkpoint_every, config.patience, config.chunk)  # fmt: skip
-    run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.data_hash, origin)
+    run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.learnt_hash(name), origin)
     module = nn.ModuleDict({"encoder": encoder, **heads})
     with bar(f"Training {name}", schedule.total) as (progress, task):
         result = fit(
@@ -127,7 +127,7 @@ def train_stage(
         "stage": name, "examples": examples, "steps": result.step, "planned_steps": schedule.total,
         "stopped_early": result.stopped, "best_step": result.best_step, "best_val_score": result.best,
         "seconds": round(result.seconds, 1), "trained_parameters": trained, "processes": world.size,
-        "seed": recipe.seed, "data_hash": work.data_hash, "versions": versions(), "machine": machine(),
+        "seed": recipe.seed, "data_hash": work.learnt_hash(name), "versions": versions(), "machine": machine(),
     })  # fmt: skip
     world.wait()
     console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")

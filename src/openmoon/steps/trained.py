@@ -13,6 +13,7 @@ from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
 from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
 from openmoon.steps.console import console
+from openmoon.steps.workspace import Workspace
 
 STAGES = ("pretrain", "posttrain")
 
@@ -52,16 +53,17 @@ def load_trained(recipe: Recipe, stage: str, data_hash: str) -> ProductEncoder |
     return encoder
 
 
-def starting_encoder(recipe: Recipe, data_hash: str) -> ProductEncoder:
+def starting_encoder(work: Workspace) -> ProductEncoder:
     """What stage 2 starts from: `posttrain.start`, stage 1, or without either the pretrained trunks with a new fusion; with the
     experts that the recipe asks for. `UserError` where stage 1 is missing or the architecture is another."""
+    recipe = work.recipe
     start = recipe.posttrain.start if recipe.posttrain else None
     if start is not None:
         encoder = ProductEncoder.from_pretrained(start)
         _require_same(start, encoder.config.dense(), recipe.encoder.dense(), "take over its `encoder` section")
-        _warn_if_foreign(start, data_hash)
+        _warn_if_foreign(start, work)
     elif recipe.pretrain is not None:
-        trained = load_trained(recipe, "pretrain", data_hash)
+        trained = load_trained(recipe, "pretrain", work.catalogue_hash)
         if trained is None:
             raise UserError(f"{recipe.workdir / 'pretrain'}: stage 1 has not been trained; run `openmoon pretrain` with this "
                             "recipe first, or start from the bare trunks with pretrain=null.")  # fmt: skip
@@ -101,9 +103,9 @@ def _require_same(folder: Path, found: EncoderConfig, wanted: EncoderConfig, rem
             raise UserError(f"{folder}: encoder.{part} is {theirs[part]}, the recipe says {ours[part]}; {remedy}.")
 
 
-def _warn_if_foreign(start: Path, data_hash: str) -> None:
+def _warn_if_foreign(start: Path, work: Workspace) -> None:
     summary = start.parent / "summary.json"
     known = json.loads(summary.read_text(encoding="utf-8"))["data_hash"] if summary.exists() else None
-    if known != data_hash:
+    if known not in (work.catalogue_hash, work.data_hash):
         console.print(f"  [yellow]posttrain.start[/]: {start} was not trained on these data with this split; if it saw products "
                       "that are held out now, their evaluation says too much")  # fmt: skip

@@ -74,7 +74,8 @@ class Workspace:
             raise UserError("data.events: this step needs queries, but no click, cart or purchase has query_text or query_image; "
                             "log what was searched for, or name labelled queries in data.queries to evaluate on.")  # fmt: skip
         actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
-        return self.with_picture_keys(behaviour_pairs(self.shop.events, actions))
+        by_label = self.recipe.data.split.by == "given"
+        return self.with_picture_keys(behaviour_pairs(self.shop.events, actions, by_label))
 
     def with_picture_keys(self, queries: pl.DataFrame) -> pl.DataFrame:
         """Add `query_image_key`, null where there is no readable picture; drop and count rows without a query left."""
@@ -111,19 +112,35 @@ class Workspace:
         return events.filter(split="train") if self.recipe.data.split.by == "given" else events
 
     @cached_property
+    def catalogue_hash(self) -> str:
+        """Identity of what stage 1 learns from, 16 hex digits: texts, pictures and split of the products."""
+        return content_hash(*self._catalogue)[:16]
+
+    @cached_property
     def data_hash(self) -> str:
-        """Identity of what is learnt from, 16 hex digits: texts, pictures and split of the products, and behaviour.
+        """Identity of all that is learnt from, 16 hex digits: the catalogue, and behaviour; of impressions where the recipe's
+        stage 2 reads them.
 
         Which actions make pairs and how these are split follows from the recipe and is no part of it.
         """
-        learnt = [self.items.select("product_id", "spu_id", "title", "rich", "image_key", "split")]
+        learnt = []
         if self.shop.events is not None:
-            chosen = self.shop.events.filter(pl.col("action") != "impression")
-            photos = chosen["query_image"].drop_nulls().unique().sort().to_list()
-            learnt.append(chosen.select("query_text", "query_image", "product_id", "action", "split"))
+            read = self.shop.events
+            if not (self.recipe.posttrain and self.recipe.posttrain.reads_impressions):
+                read = read.filter(pl.col("action") != "impression")
+            photos = read["query_image"].drop_nulls().unique().sort().to_list()
+            learnt.append(read.select("query_text", "query_image", "product_id", "action", "split"))
             learnt.append(_picture_keys(self.images, self.shop, photos))
-        split = self.recipe.data.split.model_dump_json()
-        return content_hash(split, *(table.write_ndjson() for table in learnt))[:16]
+        return content_hash(*self._catalogue, *(table.write_ndjson() for table in learnt))[:16]
+
+    def learnt_hash(self, stage: str) -> str:
+        """Identity of what a stage learns from."""
+        return self.catalogue_hash if stage == "pretrain" else self.data_hash
+
+    @property
+    def _catalogue(self) -> tuple[str, str]:
+        products = self.items.select("product_id", "spu_id", "title", "rich", "image_key", "split")
+        return self.recipe.data.split.model_dump_json(), products.write_ndjson()
 
 
 def open_workspace(recipe: Recipe) -> Workspace:

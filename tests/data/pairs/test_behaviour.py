@@ -35,6 +35,16 @@ def test_chosen_actions_with_a_query_become_distinct_pairs() -> None:
     assert found["latest"].to_list() == [START + timedelta(minutes=1), START + timedelta(minutes=3)], "carts are not asked for"
 
 
+def test_of_a_pair_with_two_labels_the_first_label_counts() -> None:
+    log = events([("click", "a", "boots", None), ("click", "a", "boots ", None), ("purchase", "a", "Boots", None),
+                  ("purchase", "b", "boots", None)], "uvwu")  # fmt: skip
+    log = log.with_columns(split=pl.Series(["train", "train", "test", None]))
+    columns = ["product_id", "count", "action", "split"]
+    assert behaviour_pairs(log, ["click", "purchase"], by_label=True).select(columns).rows() == [
+        ("a", 2, "click", "train"), ("b", 1, "purchase", None)]  # fmt: skip
+    assert behaviour_pairs(log, ["click", "purchase"]).select(columns).rows()[0][:3] == ("a", 3, "purchase")
+
+
 def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:
     catalog = pl.DataFrame({"product_id": ["a", "b", "c"], "title": ["A", "B", None], "image": ["a.jpg", None, None]})
     rows = [("click", p, "whatever", None) for p in "aabac"]

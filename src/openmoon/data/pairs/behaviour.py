@@ -23,19 +23,23 @@ def asked_words(text: pl.Expr) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFrame:
+def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str], by_label: bool = False) -> pl.DataFrame:
     """Distinct (query_text, query_image, product_id) of the events whose action is in `actions`, in order of first use.
 
     Texts are as in `asked_words`. Events without a query are left out: there is nothing to pair. `count` says how
     often the pair was chosen, `users` by whom, `session` in which visit first, `action` is the strongest that it saw
-    (impression < click < cart < purchase), `latest` the last time; `split` is kept for logs that bring their own.
+    (impression < click < cart < purchase), `latest` the last time; `split` is the log's own label, where it has any. With
+    `by_label` a pair's events under another label than its first do not count: what is held out says nothing of what is taught.
     """
+    keys = ["query_text", "query_image", "product_id"]
+    same = pl.col("split").eq_missing(pl.col("split").first().over(keys)) if by_label else pl.lit(True)
     return (
         events.lazy()
         .filter(pl.col("action").is_in(list(actions)))
         .with_columns(asked_words(pl.col("query_text")).alias("query_text"))
         .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
-        .group_by("query_text", "query_image", "product_id", maintain_order=True)
+        .filter(same)
+        .group_by(keys, maintain_order=True)
         .agg(*_SUMMARY)
         .collect()
     )
