@@ -50,11 +50,11 @@ def new_model(sizes: dict[str, int], options: dict, folder: str) -> torch.nn.Mod
     from model_zoo.LongCTR import DIN
 
     fields = FeatureMap("rows", folder)
-    of_item = {"source": "item", "type": "categorical", "padding_idx": 0}
+    of_item = {"source": "item", "type": "categorical"}
     fields.features = OrderedDict(
         user={"source": "user", "type": "categorical", "vocab_size": sizes["user"]},
-        item={**of_item, "vocab_size": sizes["item"]},
-        category={**of_item, "vocab_size": sizes["category"]},
+        item={**of_item, "vocab_size": sizes["item"], "padding_idx": 0},
+        category={**of_item, "vocab_size": sizes["category"]},  # a query among the behaviours has none, which is no padding
     )
     fields.labels, fields.default_emb_dim = ["label"], options["dim"]
     fields.num_fields, fields.total_features = fields.get_num_fields(), sum(sizes.values())
