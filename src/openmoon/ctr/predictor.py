@@ -25,7 +25,7 @@ from openmoon.ctr.events import clean_text
 from openmoon.ctr.histories import QUERY as QUERY_KIND
 from openmoon.ctr.model import CtrModel
 from openmoon.ctr.saved import load_model, saved_config
-from openmoon.ctr.vocabulary import NONE, Vocabulary
+from openmoon.ctr.vocabulary import NONE, UNKNOWN, Vocabulary
 from openmoon.data.schema import ACTIONS
 from openmoon.errors import UserError
 from openmoon.serving.load import load_vectors
@@ -57,8 +57,11 @@ class CtrPredictor:
     """
 
     def __init__(self, model: CtrModel, entities: Entities, vocabulary: Vocabulary, config: CtrConfig) -> None:
-        self.model, self.entities, self.vocabulary, self.config = model, entities, vocabulary, config
-        self._lock = Lock()
+        self.model, self.config, self._lock = model, config, Lock()
+        self._product_row = {name: row for row, name in enumerate(entities.products["product_id"].to_list(), 1)}
+        self._slots = range(entities.first_query, len(entities))  # rows that are kept for queries
+        self._user, self._query = vocabulary.lookup("user"), vocabulary.lookup("query")
+        self._query_base = vocabulary.size("product")
 
     @classmethod
     def load(cls, folder: Path, catalog: pl.DataFrame, vectors: Path | None = None) -> CtrPredictor:
@@ -86,10 +89,9 @@ class CtrPredictor:
         Times are naive UTC like the log's. Behaviours at or after that moment are left out, and of the others the latest
         `config.length` count. Raises `UserError` for a candidate that the catalogue lacks."""
         moment = at or datetime.now(UTC).replace(tzinfo=None)
-        rows = self.entities.of_products(pl.Series(list(candidates), dtype=pl.String))
-        if len(rows) and not rows.all():
-            missing = candidates[int(np.flatnonzero(rows == 0)[0])]
-            raise UserError(f"candidate {missing!r} is not in the catalogue that the predictor was loaded with; load it again.")
+        if missing := [one for one in candidates if one not in self._product_row]:
+            raise UserError(f"candidate {missing[0]!r} is not in the catalogue that the predictor was loaded with; load it anew.")
+        rows = np.array([self._product_row[one] for one in candidates], np.int64)
         past = sorted((one for one in behaviours if one.at < moment), key=lambda one: one.at, reverse=True)[: self.config.length]
         with self._lock, torch.inference_mode():
             batch = self._batch(user, rows, query, past, moment)
@@ -98,34 +100,34 @@ class CtrPredictor:
     def _batch(self, user: str, items: np.ndarray, query: Query | None, past: list[Behaviour], at: datetime) -> Batch:
         """One request in as many rows as its candidates need."""
         count = max(1, -(-len(items) // CANDIDATES))
-        item = np.pad(items.astype(np.int64), (0, count * CANDIDATES - len(items))).reshape(count, CANDIDATES)
-        slots = iter(range(self.entities.first_query, len(self.entities)))
-        asked = self._place(query, next(slots)) if query is not None else 0
-        products = self.entities.of_products(pl.Series([one.product for one in past], dtype=pl.String))
-        history = [int(row) if one.query is None else self._place(one.query, next(slots))
-                   for one, row in zip(past, products, strict=True)]  # fmt: skip
+        item = np.pad(items, (0, count * CANDIDATES - len(items))).reshape(count, CANDIDATES)
+        asked, *queries = self._places([query, *(one.query for one in past)])
+        history = [row if one.query is not None else self._product_row.get(one.product or "", 0)
+                   for one, row in zip(past, queries, strict=True)]  # fmt: skip
         kind = [QUERY_KIND if one.query is not None else ACTIONS.index(one.action) for one in past]
         age = ages(np.array([(at - one.at).total_seconds() for one in past]))
         there = np.array(history, np.int64) > 0  # products that have left the catalogue are no behaviours
         column = {"history": np.array(history, np.int64)[there], "kind": np.array(kind, np.int64)[there], "age": age[there]}
         rows = {name: torch.from_numpy(values).expand(count, -1) for name, values in column.items()}
-        number = int(self.vocabulary.numbers("user", pl.Series([user], dtype=pl.String))[0])
         asks = 0 if query is None else bool(query.text) + 2 * bool(query.image)
-        one = {"user": number, "query": asked, "hour": at.hour, "weekday": at.weekday(), "asks": asks}
+        one = {"user": self._user.get(user, UNKNOWN), "query": asked, "hour": at.hour, "weekday": at.weekday(), "asks": asks}
         alone = {name: torch.full((count,), value) for name, value in one.items()}
         none = torch.zeros(item.shape)
         return Batch(**alone, **rows, item=torch.from_numpy(item), label=none, position=none.long(), weight=none,
                      candidate=torch.arange(len(items)))  # fmt: skip
 
-    def _place(self, query: Query, row: int) -> int:
-        """Put a query into a row that is kept for queries; 0 for one that asks nothing."""
-        words = pl.DataFrame({"text": [query.text]}, schema={"text": pl.String})
-        text, image = words.select(clean_text(pl.col("text"))).item(), query.image or None
-        if text is None and image is None:
-            return NONE
+    def _places(self, queries: Sequence[Query | None]) -> list[int]:
+        """Rows that queries are put into; 0 where there is none, or one that asks nothing."""
+        texts = pl.Series([query.text if query else None for query in queries], dtype=pl.String)
+        clean = pl.select(clean_text(pl.lit(texts))).to_series().to_list()
+        return [self._place(query, text, row) if query and (text or query.image) else NONE
+                for query, text, row in zip(queries, clean, self._slots[: len(queries)], strict=True)]  # fmt: skip
+
+    def _place(self, query: Query, text: str | None, row: int) -> int:
+        """Put a query into a row that is kept for queries; `text` is its text in normal form."""
         embeddings, content = self.model.embeddings, self.model.content
         embeddings.numbers[row] = 0
-        embeddings.numbers[row, 0] = int(self.vocabulary.query_ids(pl.Series([text or image]))[0])
+        embeddings.numbers[row, 0] = self._query_base + self._query.get(text or query.image or "", UNKNOWN)
         embeddings.words[row] = torch.from_numpy(word_numbers([text or ""])[0])
         if content is not None:
             given = np.zeros(content.dim) if query.vector is None else query.vector

@@ -38,6 +38,10 @@ class Vocabulary:
         found = names.replace_strict(known, numbers, default=UNKNOWN, return_dtype=pl.Int32)
         return np.where(names.is_null().to_numpy(), NONE, found.to_numpy()).astype(np.int32)
 
+    def lookup(self, field: str) -> dict[str, int]:
+        """Known name → number, to look single names up again and again."""
+        return dict(zip(self.names[field].cast(pl.String).to_list(), range(KNOWN, self.size(field)), strict=True))
+
     def of_entities(self, entities: Entities) -> dict[str, np.ndarray]:
         """(rows,) int32 numbers of every entity: `id` (products first, then queries, in one range), category, shop, price."""
         products = entities.products
