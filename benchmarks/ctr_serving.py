@@ -3,8 +3,8 @@
     python benchmarks/ctr_serving.py runs/sample-ctr --catalog shop/catalog.parquet --products 2000 200000
 
 A request has 100 candidates, a query in words with its vector, and as many behaviours as the model reads, a tenth of them
-queries. The catalogue is filled up to each size with products that training did not know, with random vectors. One thread; median and 95th
-percentile of the requests' processor time.
+queries. The catalogue is filled up to each size with products that training did not know, with random vectors. One thread; median
+and 95th percentile of the requests' processor time.
 """
 
 from __future__ import annotations
