@@ -44,6 +44,10 @@ class Shop:
         """Full paths, as strings, of pictures named in a table; null stays null."""
         return names.map_elements(lambda name: str(self.image_path(name)), return_dtype=pl.String)
 
+    def readable_paths(self, column: str) -> pl.Expr:
+        """The same of the pictures in `column` that could be decoded, which have a key in `<column>_key`; null for others."""
+        return self.image_paths(pl.when(pl.col(f"{column}_key").is_not_null()).then(pl.col(column)))
+
     def picture_names(self) -> list[str]:
         """The distinct pictures that the tables name, as they name them."""
         columns = [

@@ -63,8 +63,7 @@ def held_out_items(work: Workspace) -> pl.DataFrame:
     items = work.items
     if work.recipe.evaluate.pool == "test" and work.recipe.data.split.by == "product":
         items = items.filter(split="test")
-    path = work.shop.image_paths(pl.col("image"))
-    return items.select("product_id", "title", "rich", image=pl.when(pl.col("image_key").is_not_null()).then(path))
+    return items.select("product_id", "title", "rich", image=work.shop.readable_paths("image"))
 
 
 def held_out_queries(work: Workspace) -> pl.DataFrame:
@@ -90,6 +89,4 @@ def held_out_queries(work: Workspace) -> pl.DataFrame:
         raise UserError(
             "evaluation: the test split has no query→item pair; raise data.split.test or name data.queries."
         )
-    path = work.shop.image_paths(pl.col("query_image"))
-    picture = pl.when(pl.col("query_image_key").is_not_null()).then(path)
-    return found.select("query_text", picture.alias("query_image"), "product_id")
+    return found.select("query_text", "product_id", query_image=work.shop.readable_paths("query_image"))

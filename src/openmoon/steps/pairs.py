@@ -116,13 +116,11 @@ def query_vectors(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> tuple
     keyed = pairs.select("query_text", "query_image_key", "query_image")
     distinct = keyed.unique(["query_text", "query_image_key"], maintain_order=True).with_row_index("query")
     place = keyed.join(distinct, on=["query_text", "query_image_key"], how="left", nulls_equal=True, maintain_order="left")
-    picture = pl.when(pl.col("query_image_key").is_not_null()).then(pl.col("query_image"))
-    shown = distinct.select(text="query_text", image=work.shop.image_paths(picture))
+    shown = distinct.select(text="query_text", image=work.shop.readable_paths("query_image"))
     return encode_table(encode, shown, "scoring"), place["query"].to_numpy()
 
 
 def item_vectors(work: Workspace, encode: Encode, rows: np.ndarray) -> np.ndarray:
     """Vectors of the products in `rows`, with text and picture."""
-    picture = pl.when(pl.col("image_key").is_not_null()).then(pl.col("image"))
-    shown = work.items[rows].select(text="rich", image=work.shop.image_paths(picture))
+    shown = work.items[rows].select(text="rich", image=work.shop.readable_paths("image"))
     return encode_table(encode, shown, "scoring")

@@ -99,8 +99,7 @@ def _queries(
         what = {"query_text": "words", "query_image_key": "photo"}
         notes = [f"{count:,} of {len(labelled):,} labelled queries lose their {what[column]}: shoppers used it for products "
                  "outside the test part" for column, count in lost.items()]  # fmt: skip
-    picture = pl.when(pl.col("query_image_key").is_not_null()).then(pl.col("query_image"))
-    return found.with_columns(query_image=shop.image_paths(picture)).select(QUERIES), notes
+    return found.with_columns(query_image=shop.readable_paths("query_image")).select(QUERIES), notes
 
 
 def _taught(pairs: pl.DataFrame, products: pl.DataFrame, split: SplitConfig) -> pl.DataFrame:
