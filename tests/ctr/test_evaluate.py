@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from openmoon.ctr import evaluate
 from openmoon.ctr.evaluate import baselines, load_scores, measure
-from openmoon.ctr.metrics import group_aucs
+from openmoon.ctr.metrics import calibration, group_aucs
 from openmoon.ctr.results import CtrResult, Figures
 from openmoon.ctr.slices import NEW_PRODUCTS, UNKNOWN_PRODUCTS
 from openmoon.errors import UserError
@@ -62,6 +62,9 @@ def test_figures_are_per_seed_and_slices_their_mean(tmp_path: Path) -> None:
     assert (part.rows, part.chosen) == (mask.sum(), PART.labels[mask].sum())
     assert found.calibration is not None
     assert np.dot(found.calibration["rows"], found.calibration["observed"]) == pytest.approx(PART.labels.sum())
+    curves = [calibration(PART.labels, p) for p in BETTER.values()]
+    assert found.calibration["error"] == pytest.approx(np.mean([curve.error for curve in curves if curve]))
+    assert found.calibration["predicted"][3] == pytest.approx(np.mean([curve.predicted[3] for curve in curves if curve]))
     assert found.rows_per_s == 100.5
     assert found.leakage == {"v": pytest.approx(0.3), "v_adjusted": None}
 

@@ -74,14 +74,13 @@ def measure(
     found = {str(seed): _figures(part, p, None) for seed, p in scores.items()}
     cut = {kind: {name: _slice(part, list(scores.values()), mask) for name, mask in parts.items()}
            for kind, parts in part.slices.items()}  # fmt: skip
-    curve = calibration(part.labels, np.mean(list(scores.values()), axis=0))
     facts = [json.loads(path.read_text(encoding="utf-8")) for path in summaries]
     products = part.slices.get("product", {})
     new, unknown = (products.get(name) for name in (NEW_PRODUCTS, UNKNOWN_PRODUCTS))
     return System(
         seeds=found,
         slices=cut,
-        calibration=vars(curve) | {"error": curve.error} if curve else None,
+        calibration=_calibration(part.labels, scores),
         gain=_gain(part, scores, reference, None) if reference else None,
         new_gain=_gain(part, scores, reference, new) if reference and new is not None else None,
         unknown_gain=_gain(part, scores, reference, unknown) if reference and unknown is not None else None,
@@ -103,6 +102,15 @@ def _figures(part: HeldOut, p: np.ndarray, mask: np.ndarray | None) -> Figures:
         labels, shoppers, p = labels[mask], shoppers[mask], p[mask]
     return Figures(auc=auc(labels, p), gauc=group_aucs(labels, p, shoppers, part.shopper_count).mean(),
                    log_loss=log_loss(labels, p), pcoc=pcoc(labels, p))  # fmt: skip
+
+
+def _calibration(labels: np.ndarray, scores: Mapping[int, np.ndarray]) -> dict[str, Any] | None:
+    """The curve, bin by bin the mean over the seeds, and the mean of their errors."""
+    curves = [curve for p in scores.values() if (curve := calibration(labels, p))]
+    if not curves:
+        return None
+    mean = {name: np.mean([getattr(one, name) for one in curves], axis=0).tolist() for name in ("predicted", "observed")}
+    return {**mean, "rows": curves[0].rows, "error": float(np.mean([one.error for one in curves]))}
 
 
 def _slice(part: HeldOut, scores: list[np.ndarray], mask: np.ndarray) -> Slice:
