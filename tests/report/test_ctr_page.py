@@ -109,6 +109,7 @@ def test_the_same_result_gives_the_same_bytes(tmp_path, result):
         (lambda found: found.systems["cube"].calibration.update(error=0.0432), "0.0432"),
         (lambda found: found.systems["cube"].leakage.update(v=0.555), "0.555"),
         (lambda found: found.counts.update(clicks=98765), "98,765"),
+        (lambda found: found.systems["cube"].facts.update(content_val=[{"auc": 0.7654}, {"auc": None}]), "0.765"),
     ],
 )
 def test_every_figure_comes_from_the_result(tmp_path, result, change, figure):

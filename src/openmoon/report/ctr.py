@@ -14,6 +14,7 @@ from openmoon.report.ctr_plots import calibration_chart, decile_chart, gain_char
 from openmoon.report.ctr_tables import (
     DECILES,
     METRICS,
+    content_passes,
     gains,
     head_and_tail,
     leakage,
@@ -55,6 +56,7 @@ def write_ctr_page(result: CtrResult, path: Path) -> None:
         deciles=[slice_table(result, DECILES, metric) for metric in ("auc", "pcoc")],
         slices=[_slices(result, kind) for kind in slice_kinds(result)],
         leakage=leakage(result),
+        content_passes=content_passes(result),
         codes=_codes(result),
         recipe=yaml.safe_dump(result.recipe, sort_keys=False, allow_unicode=True),
     )  # fmt: skip

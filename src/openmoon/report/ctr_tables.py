@@ -114,6 +114,21 @@ def leakage(result: CtrResult) -> Table | None:
     return Table("Popularity leakage", ["R² of v", "R² of v′"], rows, notes=notes)
 
 
+def content_passes(result: CtrResult) -> Table | None:
+    """Validation AUC of MAKE's content network after each pass, first seed; None where no system has one."""
+    passes = {name: system.facts["content_val"] for name, system in result.systems.items() if "content_val" in system.facts}
+    if not passes:
+        return None
+    count = max(map(len, passes.values()))
+    rows = {name: [Entry(_text(one["auc"]), one is _best_pass(found)) for one in found] + [Entry("")] * (count - len(found))
+            for name, found in passes.items()}  # fmt: skip
+    return Table("Content network, validation AUC by pass", [str(number) for number in range(1, count + 1)], rows)
+
+
+def _best_pass(passes: list[dict[str, float | None]]) -> dict[str, float | None] | None:
+    return max((one for one in passes if one["auc"] is not None), key=lambda one: one["auc"] or 0.0, default=None)
+
+
 def _gain(gain: Gain | None) -> str:
     return UNDEFINED if gain is None else f"{signed(gain.gauc)} {between(gain)}"
 
