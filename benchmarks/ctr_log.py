@@ -97,7 +97,7 @@ def measure(folder: Path) -> dict[str, float]:
         while not done.wait(0.02):
             peak[0] = max(peak[0], anonymous())
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     began = time.perf_counter()
     bench = open_bench(recipe)

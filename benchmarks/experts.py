@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, args.overrides)
     work = open_workspace(recipe)
-    encoder = load_trained(recipe, "posttrain", work.data_hash)
+    encoder = load_trained(work, "posttrain")
     if encoder is None or not recipe.encoder.fusion.experts:
         raise UserError(f"{recipe.workdir}: needs an encoder with experts; run `openmoon posttrain` with "
                         "encoder.fusion.experts=4 first.")  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from openmoon.config import Recipe, load_recipe
@@ -16,7 +18,12 @@ from openmoon.steps.trained import starting_folder
 
 def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> RetrievalResult:
     """Results go to `<workdir>-seed<N>`, tokens to a cache beside it. With `share`, runs that agree on seed, data, dense encoder
-    and stage 1 train stage 1 once."""
+    and stage 1 train stage 1 once. Each run has a process of its own: what one leaves in memory would add up over many."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_run, path, overrides, seed, share).result()
+
+
+def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalResult:
     base = load_recipe(path, overrides)
     folder = base.workdir.with_name(f"{base.workdir.name}-seed{seed}")
     cache = base.data.cache or base.workdir.parent / "cache"

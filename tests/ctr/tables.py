@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,7 @@ def events(*rows: tuple[Any, ...]) -> pl.DataFrame:
 
 def numbered(table: pl.DataFrame, products: int = 24) -> Events:
     """That table as numbers."""
-    return compact([table.with_row_index("row")], catalog(products)["product_id"])
+    return compact([table.with_row_index("row")], catalog(products)["product_id"], Path(gettempdir()))
 
 
 def entities(products: pl.DataFrame, asked: pl.DataFrame) -> Entities:

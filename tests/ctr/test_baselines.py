@@ -7,13 +7,16 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from openmoon.ctr import log as log_module
 from openmoon.ctr.baselines import popularity_only, position_only
 from openmoon.ctr.build_log import build_log
 from tests.ctr.tables import START, catalog, config, event, events, numbered
 
 
-def test_shares_of_choices_are_drawn_to_the_mean() -> None:
+@pytest.mark.parametrize("block", [3, log_module.BLOCK])
+def test_shares_of_choices_are_drawn_to_the_mean(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """p0 is shown 30 times at place 1 and chosen 12 times, p1 10 times at place 2 and never; p2 is new."""
+    monkeypatch.setattr(log_module, "BLOCK", block)
     rows = [event("u", n * 60, "impression", "p0" if n < 30 else "p1", session=f"{n}", position=1 if n < 30 else 2)
             for n in range(40)]  # fmt: skip
     rows += [event("u", n * 60 + 5, "click", "p0", session=f"{n}") for n in range(12)]

@@ -24,18 +24,34 @@ def test_what_was_appended_is_there_and_no_file_is(tmp_path: Path) -> None:
     assert not list((tmp_path / "new").iterdir())
 
 
-def test_a_column_may_be_empty() -> None:
-    columns = Columns()
+def test_a_column_may_be_empty(tmp_path: Path) -> None:
+    columns = Columns(tmp_path)
     columns.append(a=np.empty(0, np.int8))
     assert columns["a"].dtype == np.int8
     assert columns["a"].shape == (0,)
 
 
-def test_a_column_keeps_its_type() -> None:
-    columns = Columns()
+def test_a_column_keeps_its_type(tmp_path: Path) -> None:
+    columns = Columns(tmp_path)
     columns.append(a=np.arange(3))
     with pytest.raises(TypeError, match="column a is of int64, not of float64"):
         columns.append(a=np.arange(3.0))
+
+
+def test_records_are_a_column_too(tmp_path: Path) -> None:
+    rows, columns = np.array([(1, 0.5), (2, 1.5)], [("a", "<i4"), ("b", "<f4")]), Columns(tmp_path)
+    columns.append(rows=rows)
+    columns.append(rows=rows[::-1])
+    assert columns["rows"].tolist() == [(1, 0.5), (2, 1.5), (2, 1.5), (1, 0.5)]
+
+
+def test_too_many_open_files_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(dir: Path) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"cannot write the log's columns there \(Too many open files\)"):
+        Columns(tmp_path).append(a=np.arange(3))
 
 
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from openmoon.ctr import debias
+from openmoon.ctr import log as log_module
 from openmoon.ctr.content import Content
 from openmoon.ctr.debias import AdjustedContent, HeadAndTail, exposure_weights
 from tests.ctr.plain import filled
@@ -97,16 +98,18 @@ def test_without_partners_there_is_no_loss() -> None:
     assert HeadAndTail(Content(ROWS), LOG, SETTINGS.debias.model_copy(update={"tail": 0.0}), 5, 0)(0) is None
 
 
-def test_weights_are_inverse_propensities_with_a_limit_and_mean_one() -> None:
+def test_weights_are_inverse_propensities_with_a_limit_and_mean_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "BLOCK", 5)
     train = LOG.candidates(LOG.requests("train"))
     found = exposure_weights(LOG, 4.0)
     assert found[train].mean() == pytest.approx(1, rel=1e-5)
-    np.testing.assert_allclose(found / found.min(), np.minimum(1 / LOG.propensity, 4), rtol=1e-5)
+    np.testing.assert_allclose(found[train] / found[train].min(), np.minimum(1 / LOG.propensity[train], 4), rtol=1e-5)
+    assert not np.delete(found, train).any()
 
 
 def test_without_propensities_impressions_stand_for_them() -> None:
     log = replace(LOG, propensity=np.full_like(LOG.propensity, np.nan))
-    shown = log.shown("train")[log.item]
-    found = exposure_weights(log, 1e9)
+    train = log.candidates(log.requests("train"))
+    shown, found = log.shown("train")[log.item][train], exposure_weights(log, 1e9)[train]
     np.testing.assert_allclose(found * shown, found[0] * shown[0], rtol=1e-5)
     assert found.max() > found.min()

@@ -93,6 +93,23 @@ def test_behaviours_at_or_after_the_moment_do_not_count(tmp_path: Path) -> None:
     assert plain.tolist() != predictor.score("u1", ["p1", "p2"], at=now).tolist()
 
 
+def test_of_behaviours_at_one_moment_the_last_given_is_the_latest(tmp_path: Path) -> None:
+    predictor, _ = saved("muse", tmp_path)
+    now, then = moment(LOG.seconds[50]), moment(LOG.seconds[50] - 5)
+    clicks = [Behaviour(then, f"p{number % 20}") for number in range(2 * SETTINGS.length)]
+    scores = [predictor.score("u1", ["p1", "p2"], behaviours=past, at=now).tolist()
+              for past in (clicks, clicks[-SETTINGS.length :], clicks[: SETTINGS.length])]  # fmt: skip
+    assert scores[0] == scores[1] != scores[2]
+
+
+def test_a_query_of_blanks_asks_nothing(tmp_path: Path) -> None:
+    predictor, _ = saved("din", tmp_path)
+    now = moment(LOG.seconds[50])
+    nothing, photo = (predictor.score("u1", ["p1"], one, at=now).tolist() for one in (Query(" "), Query(" ", "photo.jpg")))
+    assert nothing == predictor.score("u1", ["p1"], at=now).tolist()
+    assert photo == predictor.score("u1", ["p1"], Query(None, "photo.jpg"), at=now).tolist() != nothing
+
+
 def test_what_is_new_is_scored_and_what_is_not_in_the_catalogue_is_refused(tmp_path: Path) -> None:
     predictor, _ = saved("cube", tmp_path)
     found = predictor.score("nobody", ["p1"] * 40, Query("never asked", vector=np.ones(8, np.float32)))

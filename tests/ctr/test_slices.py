@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import polars as pl
+import pytest
 
+from openmoon.ctr import log as log_module
+from openmoon.ctr import slices as module
 from openmoon.ctr.build_log import build_log
 from openmoon.ctr.events import compact
 from openmoon.ctr.log import CtrLog
@@ -29,7 +34,7 @@ def by_hand() -> CtrLog:
     ]
     rows += [event("u", 11 * DAY, "impression", p, session="c") for p in ("p2", "p3")]
     split = {"val": START + timedelta(days=5), "test": START + timedelta(days=7), "gap": 0}
-    table = compact([events(*rows).with_row_index("row")], products["product_id"])
+    table = compact([events(*rows).with_row_index("row")], products["product_id"], Path(gettempdir()))
     return build_log(products, table, config(split=split, min_count=2))
 
 
@@ -50,6 +55,14 @@ def test_new_products_are_those_that_came_within_a_day() -> None:
 def test_products_that_training_did_not_meet_are_unknown_to_it() -> None:
     assert FOUND["product"]["unknown to training"].tolist() == [p != "p0" for p in PRODUCTS]
     assert FOUND["product"]["known to training"].tolist() == [p == "p0" for p in PRODUCTS]
+
+
+def test_ages_and_shares_are_the_same_when_few_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STEP", 7)
+    monkeypatch.setattr(log_module, "BLOCK", 3)
+    few = slices(LOG, ROWS, None)
+    for kind, parts in FOUND.items():
+        assert {name: mask.tolist() for name, mask in few[kind].items()} == {name: mask.tolist() for name, mask in parts.items()}
 
 
 def test_products_of_the_logs_first_day_are_not_taken_for_new() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -13,6 +15,7 @@ from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.steps.trained import latest_folder, load_trained, start_learnt_until, trained_folder
+from openmoon.steps.workspace import Workspace
 
 
 def recipe(workdir: Path, encoder: EncoderConfig, **changes: object) -> Recipe:
@@ -37,14 +40,19 @@ def test_stages_that_did_not_finish_or_are_off_do_not_count(tmp_path: Path, tiny
     assert latest_folder(recipe(tmp_path, tiny_encoder.config, posttrain=None)) == tmp_path / "pretrain" / "encoder"
 
 
+def work(settings: Recipe, learnt: str) -> Workspace:
+    """As far as it is asked which encoder belongs to it."""
+    return cast(Workspace, SimpleNamespace(recipe=settings, learnt_hash=lambda stage: learnt))
+
+
 def test_other_data_and_another_architecture_are_refused(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
     trained(tmp_path, "pretrain", tiny_encoder)
-    assert load_trained(recipe(tmp_path, tiny_encoder.config), "pretrain", "abc") is not None
+    assert load_trained(work(recipe(tmp_path, tiny_encoder.config), "abc"), "pretrain") is not None
     with pytest.raises(UserError, match=r"was trained on other data or another split \(hash abc, now xyz\)"):
-        load_trained(recipe(tmp_path, tiny_encoder.config), "pretrain", "xyz")
+        load_trained(work(recipe(tmp_path, tiny_encoder.config), "xyz"), "pretrain")
     deeper = tiny_encoder.config.model_copy(update={"dims": [8]})
     with pytest.raises(UserError, match=r"encoder\.dims is \[4, 8\], the recipe says \[8\]"):
-        load_trained(recipe(tmp_path, deeper), "pretrain", "abc")
+        load_trained(work(recipe(tmp_path, deeper), "abc"), "pretrain")
 
 
 def test_stage_2_takes_over_what_its_start_has_learnt_from(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:

@@ -122,11 +122,6 @@ class PosttrainConfig(OptimConfig):
     filter: FilterConfig | None = None
     coaugment: Fraction = 0.0  # share of the items' texts, and of their pictures, that `openmoon data augment` made
 
-    @property
-    def reads_impressions(self) -> bool:
-        """Whether training depends on what was shown and not chosen."""
-        return bool(self.negatives.left or self.negatives.pool or self.pairs.match_categories)
-
     @model_validator(mode="after")
     def _parts_fit_the_objectives(self) -> PosttrainConfig:
         if self.objectives == "dual" and (self.blend or self.mix != MOON_MIX):

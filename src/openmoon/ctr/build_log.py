@@ -28,19 +28,22 @@ def build_log(catalog: pl.DataFrame, events: Events, config: CtrConfig, most: in
     """
     everything = Entities(catalog.select("product_id", "category", "shop_id", "price", "created_at"), events.queries)
     requests, candidates, behaviours = (Columns(events.columns.folder) for _ in range(3))
-    counts: Counter[str] = Counter()
-    for part in events.parts(most):
+    counts, kept = Counter[str](), 0
+
+    def add(part: pl.DataFrame) -> None:
+        nonlocal kept
         found = impressions(part, config.label)
         counts.update(found.counts)
         asked = _requests(found.table, everything)
         past = in_order(_behaviours(part, asked, config))
         start, end = before(past, asked["user"].to_numpy(), asked["seconds"].to_numpy())
-        offset = len(behaviours["entity"]) if counts["behaviours"] else 0
-        counts["behaviours"] += len(past)
-        requests.append(start=start + offset, end=end + offset, **_arrays(asked, "user", "query", "seconds", "length"))
+        requests.append(start=start + kept, end=end + kept, **_arrays(asked, "user", "query", "seconds", "length"))
         candidates.append(**_arrays(found.table, "product", "label", "position", "propensity", "row"))
         behaviours.append(**_arrays(past, "entity", "kind", "seconds"))
-    del counts["behaviours"]
+        kept += len(past)
+
+    for _ in map(add, events.parts(most)):  # what `add` holds of a part is gone before the next one is read
+        pass
     _check(counts, config.label)
     shopper, query, seconds, lengths = (requests[name] for name in ("user", "query", "seconds", "length"))
     split, borders = _split(seconds, lengths, config)

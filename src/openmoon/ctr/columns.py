@@ -12,25 +12,25 @@ from openmoon.errors import UserError
 
 
 class Columns:
-    """The columns lie in files that have no name, in `folder` or the system's place for temporary ones: the system keeps in
-    memory as much of them as fits, and they are gone with the process, however it ends."""
+    """The columns lie in files of `folder` that have no name: the system keeps in memory as much of them as fits, and they are
+    gone with the process, however it ends. The numbers may be records (a structured dtype)."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, tuple[IO[bytes], np.dtype]] = {}
 
     def append(self, **columns: np.ndarray) -> None:
         """Add rows. Raises `UserError` where the disk is full, `TypeError` for another dtype than before."""
         for name, values in columns.items():
-            file, dtype = self._file(name, values.dtype)
-            if values.dtype != dtype:
-                raise TypeError(f"column {name} is of {dtype}, not of {values.dtype}")
             try:
-                file.write(np.ascontiguousarray(values).data)
+                file, dtype = self._file(name, values.dtype)
+                if values.dtype != dtype:
+                    raise TypeError(f"column {name} is of {dtype}, not of {values.dtype}")
+                file.write(np.ascontiguousarray(values).view(np.uint8).data)
                 file.flush()
             except OSError as error:
-                raise UserError(f"{self.folder or tempfile.gettempdir()}: cannot write the log's columns there "
-                                f"({error.strerror}); make room, or name another workdir.") from None  # fmt: skip
+                raise UserError(f"{self.folder}: cannot write the log's columns there ({error.strerror}); make room, or name "
+                                "another workdir.") from None  # fmt: skip
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A column (n,), read-only."""
@@ -40,7 +40,6 @@ class Columns:
 
     def _file(self, name: str, dtype: np.dtype) -> tuple[IO[bytes], np.dtype]:
         if name not in self._files:
-            if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._files[name] = (tempfile.TemporaryFile(dir=self.folder), dtype)  # noqa: SIM115
         return self._files[name]

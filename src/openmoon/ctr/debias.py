@@ -86,11 +86,15 @@ class HeadAndTail:
 
 
 def exposure_weights(log: CtrLog, most: float) -> np.ndarray:
-    """(N,) inverse propensity weights of the candidates, at most `most` times the smallest and 1 on average.
+    """(N,) float32 inverse propensity weights of the training candidates, at most `most` and 1 on average; 0 for others.
 
     Propensities are the log's; where it has none, a product's training impressions stand for them [R].
     """
-    shown = log.shown("train")[log.item].astype(np.float64)
-    propensity = np.where(np.isnan(log.propensity), np.maximum(shown, 1) / max(shown.max(), 1), log.propensity)
-    weights = np.minimum(1 / propensity, most)
-    return (weights / weights[log.candidates(log.requests("train"))].mean()).astype(np.float32)
+    shown, weights, total, count = log.shown("train"), np.zeros(len(log.item), np.float32), 0.0, 0
+    popular = max(shown.max(), 1)
+    for some in log.blocks("train"):
+        propensity = log.propensity[some]
+        instead = np.maximum(shown[log.item[some]], 1) / popular
+        weights[some] = np.minimum(1 / np.where(np.isnan(propensity), instead, propensity), most)
+        total, count = total + weights[some].sum(dtype=np.float64), count + len(some)
+    return weights * np.float32(count / total) if count else weights

@@ -1,9 +1,10 @@
-"""Events as numbers: read row group by row group, so that they are never all in memory; on disk a row costs 45 bytes."""
+"""Events as numbers: read row group by row group and kept on disk, where a row costs 45 bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ import polars as pl
 
 from openmoon.ctr.columns import Columns
 from openmoon.ctr.entities import QUERY, places
-from openmoon.data.schema import ACTIONS
+from openmoon.data.schema import ACTIONS, EVENTS
 from openmoon.data.splits import normalise_query
 
-PART = 8_000_000  # events that are joined and sorted at once, in about 3 GiB of memory
-MOST_PARTS = 64  # each holds nine files open
+PART = 8_000_000  # events that are joined and sorted at once
+MOST_PARTS = 128  # each holds a file open; with more events than so many parts take, parts are larger
 CHUNK = 1_000_000  # events that are dealt out to parts at once
+EMPTY = pl.DataFrame(schema={"row": pl.Int64, **{column.name: column.dtype for column in EVENTS.columns}})
 COLUMNS = ("row", "user", "session", "action", "product", "query", "seconds", "position", "propensity")
 
 
@@ -37,22 +39,25 @@ class Events:
         count = len(self.columns["row"])
         parts = min(-(-count // most), MOST_PARTS)
         if parts <= 1:
-            yield _table(self.columns, slice(None))
+            yield self._table(slice(None))
             return
         dealt = [Columns(self.columns.folder) for _ in range(parts)]
         for start in range(0, count, CHUNK):
-            chunk = _table(self.columns, slice(start, start + CHUNK))
+            chunk = self._table(slice(start, start + CHUNK))
             for number, part in enumerate(dealt):
-                part.append(**_arrays(chunk.filter(pl.col("user") % parts == number)))
+                part.append(rows=chunk.filter(pl.col("user") % parts == number).to_numpy(structured=True))
         while dealt:
-            yield _table(dealt.pop(0), slice(None))
+            yield pl.DataFrame(dealt.pop(0)["rows"])
+
+    def _table(self, rows: slice) -> pl.DataFrame:
+        return pl.DataFrame({name: self.columns[name][rows] for name in COLUMNS})
 
 
-def compact(chunks: Iterable[pl.DataFrame], products: pl.Series, folder: Path | None = None) -> Events:
+def compact(chunks: Iterable[pl.DataFrame], products: pl.Series, folder: Path) -> Events:
     """Events as numbers, from chunks of the events table (`data/schema.py`, and `row`); `products`: the catalogue's ids. The
     numbers, and what is made of them, lie in nameless files of `folder`."""
     users, queries, columns = _Numbers(), _Numbers(), Columns(folder)
-    for chunk in chunks:
+    for chunk in chain([EMPTY], chunks):
         asked = chunk.select(query_text=clean_text(pl.col("query_text")), query_image="query_image")
         columns.append(**_arrays(pl.DataFrame({
             "row": chunk["row"].cast(pl.Int64),
@@ -68,10 +73,6 @@ def compact(chunks: Iterable[pl.DataFrame], products: pl.Series, folder: Path | 
     found = pl.Series(queries.names, dtype=pl.String).str.split_exact(_BETWEEN, 1).struct.rename_fields(QUERY).struct.unnest()
     split = found.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in QUERY)
     return Events(columns, pl.Series(users.names, dtype=pl.String), products, split)
-
-
-def _table(columns: Columns, rows: slice) -> pl.DataFrame:
-    return pl.DataFrame({name: columns[name][rows] for name in COLUMNS})
 
 
 def _arrays(table: pl.DataFrame) -> dict[str, np.ndarray]:

@@ -136,11 +136,12 @@ def train_step(
 def predict(model: Any, batches: Batches) -> np.ndarray:
     """Probability of a choice for every candidate of the batches, in the order of the log (n,) float32."""
     model.eval()
-    found = np.full(len(batches.log.item), np.nan, np.float32)
+    candidates = batches.candidates
+    found = np.full(len(candidates), np.nan, np.float32)
     for batch in batches.in_order():
         p = model.probabilities(model(batch))[batch.item > 0]
-        found[batch.candidate.numpy()] = p.numpy()
-    return found[batches.candidates]
+        found[np.searchsorted(candidates, batch.candidate.numpy())] = p.numpy()
+    return found
 
 
 def validate(model: nn.Module, batches: Batches) -> dict[str, float | None]:

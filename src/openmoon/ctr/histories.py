@@ -29,11 +29,12 @@ def in_order(behaviours: pl.DataFrame) -> pl.DataFrame:
 
 def before(past: pl.DataFrame, user: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the behaviours of shopper `user` strictly before `seconds` begin and end in `past` (see `in_order`), each (n,)."""
-    owner, moment = past["user"].to_numpy().astype(np.int64), past["seconds"].to_numpy()
-    user = user.astype(np.int64)
-    start = np.searchsorted(owner, user)
+    owner, moment = past["user"].to_numpy(), past["seconds"].to_numpy()
+    start, stop = (np.searchsorted(owner, user, side=side) for side in ("left", "right"))
     if not len(past) or not len(user):
-        return start, start
+        return start, stop
+    owners, number = np.unique(owner, return_inverse=True)  # counted from 0: so many seconds each must fit into 63 bits
     zero = min(moment.min(), seconds.min())
     span = int(max(moment.max(), seconds.max()) - zero) + 2
-    return start, np.searchsorted(owner * span + (moment - zero), user * span + (seconds - zero))
+    end = np.searchsorted(number * span + (moment - zero), np.searchsorted(owners, user) * span + (seconds - zero))
+    return start, end.clip(start, stop)

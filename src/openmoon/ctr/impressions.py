@@ -8,14 +8,14 @@ import polars as pl
 
 from openmoon.data.schema import ACTIONS
 
-REQUEST = ["seconds", "user", "session", "query"]
+REQUEST = ["seconds", "user", "visit", "query"]
 WINDOW = 86_400  # seconds after an impression in which a choice without a session is ascribed to it
 
 
 @dataclass(frozen=True)
 class Impressions:
-    """`table`: one row per impression in order of time and request: the columns of `Events`, request (number from 0), label
-    (bool). `counts`: what was joined and left out."""
+    """`table`: one row per impression in order of time and request: the columns of `Events`, visit (first row of
+    the session), request (number from 0), label (bool). `counts`: what was joined and left out."""
 
     table: pl.DataFrame
     counts: dict[str, int]
@@ -30,7 +30,8 @@ def impressions(events: pl.DataFrame, label: str) -> Impressions:
     """
     shown, chosen = (events.filter(pl.col("action") == ACTIONS.index(action)) for action in ("impression", label))
     hit = _joined(shown, chosen)
-    labelled = shown.with_columns(label=pl.col("row").is_in(hit.drop_nulls().implode()))
+    visit = pl.col("row").min().over("user", "session")  # in order of appearance, which a session's hash is not
+    labelled = shown.with_columns(label=pl.col("row").is_in(hit.drop_nulls().implode()), visit=visit)
     table = labelled.sort(*REQUEST, "position", "row").with_columns(request=pl.struct(REQUEST).rle_id())
     counts = {"impressions": shown.height, "requests": table["request"].n_unique(), f"{label}s": chosen.height,
               f"{label}s without an impression before them": int(hit.null_count()),

@@ -18,7 +18,8 @@ BLOCK = 1 << 18  # requests whose candidates are looked at together
 
 @dataclass(frozen=True)
 class CtrLog:
-    """Requests and, request after request, their candidates. Of the shoppers that were read together they are in order of time.
+    """Requests and, request after request, their candidates: in order of time or, where some shoppers were read after others, in
+    order of time within each such part.
 
     Per request (R,): user (number of the vocabulary), shopper (number from 1 in the order of the names `shoppers`), query (row of
     entities, 0 = none), seconds since the epoch, split, and where the behaviours before it begin and end in `histories`.

@@ -87,12 +87,14 @@ class CtrPredictor:
         """(K,) float32 probability that `user` chooses each of the `candidates`, product ids, when shown now, or `at`.
 
         Times are naive UTC like the log's. Behaviours at or after that moment are left out, and of the others the latest
-        `config.length` count. Raises `UserError` for a candidate that the catalogue lacks."""
+        `config.length` count; of several at one moment the last given is the latest. Raises `UserError` for a candidate that
+        the catalogue lacks."""
         moment = at or datetime.now(UTC).replace(tzinfo=None)
         if missing := [one for one in candidates if one not in self._product_row]:
             raise UserError(f"candidate {missing[0]!r} is not in the catalogue that the predictor was loaded with; load it anew.")
         rows = np.array([self._product_row[one] for one in candidates], np.int64)
-        past = sorted((one for one in behaviours if one.at < moment), key=lambda one: one.at, reverse=True)[: self.config.length]
+        earlier = sorted((one for one in behaviours if one.at < moment), key=lambda one: one.at)
+        past = earlier[::-1][: self.config.length]
         with self._lock, torch.inference_mode():
             batch = self._batch(user, rows, query, past, moment)
             return self.model.probabilities(self.model(batch)).flatten()[: len(rows)].numpy()
@@ -101,27 +103,23 @@ class CtrPredictor:
         """One request in as many rows as its candidates need."""
         count = max(1, -(-len(items) // CANDIDATES))
         item = np.pad(items, (0, count * CANDIDATES - len(items))).reshape(count, CANDIDATES)
-        asked, *queries = self._places([query, *(one.query for one in past)])
+        queries = [query, *(one.query for one in past)]
+        texts = _clean_texts(queries)
+        asked, *places = [self._place(one, text, slot) if one and (text or one.image) else NONE
+                          for one, text, slot in zip(queries, texts, self._slots[: len(queries)], strict=True)]  # fmt: skip
         history = [row if one.query is not None else self._product_row.get(one.product or "", 0)
-                   for one, row in zip(past, queries, strict=True)]  # fmt: skip
+                   for one, row in zip(past, places, strict=True)]  # fmt: skip
         kind = [QUERY_KIND if one.query is not None else ACTIONS.index(one.action) for one in past]
         age = ages(np.array([(at - one.at).total_seconds() for one in past]))
         there = np.array(history, np.int64) > 0  # products that have left the catalogue are no behaviours
         column = {"history": np.array(history, np.int64)[there], "kind": np.array(kind, np.int64)[there], "age": age[there]}
         rows = {name: torch.from_numpy(values).expand(count, -1) for name, values in column.items()}
-        asks = 0 if query is None else bool(query.text) + 2 * bool(query.image)
+        asks = 0 if query is None else bool(texts[0]) + 2 * bool(query.image)
         one = {"user": self._user.get(user, UNKNOWN), "query": asked, "hour": at.hour, "weekday": at.weekday(), "asks": asks}
         alone = {name: torch.full((count,), value) for name, value in one.items()}
         none = torch.zeros(item.shape)
         return Batch(**alone, **rows, item=torch.from_numpy(item), label=none, position=none.long(), weight=none,
                      candidate=torch.arange(len(items)))  # fmt: skip
-
-    def _places(self, queries: Sequence[Query | None]) -> list[int]:
-        """Rows that queries are put into; 0 where there is none, or one that asks nothing."""
-        texts = pl.Series([query.text if query else None for query in queries], dtype=pl.String)
-        clean = pl.select(clean_text(pl.lit(texts))).to_series().to_list()
-        return [self._place(query, text, row) if query and (text or query.image) else NONE
-                for query, text, row in zip(queries, clean, self._slots[: len(queries)], strict=True)]  # fmt: skip
 
     def _place(self, query: Query, text: str | None, row: int) -> int:
         """Put a query into a row that is kept for queries; `text` is its text in normal form."""
@@ -138,3 +136,9 @@ class CtrPredictor:
             for block in cast(list[Interest], self.model.interests):
                 block.place(row, content.vectors[row])
         return row
+
+
+def _clean_texts(queries: Sequence[Query | None]) -> list[str | None]:
+    """The texts in normal form; None where there is no query, or nothing is left of its text."""
+    texts = pl.Series([query.text if query else None for query in queries], dtype=pl.String)
+    return pl.select(clean_text(pl.lit(texts))).to_series().to_list()

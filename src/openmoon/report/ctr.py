@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from openmoon.ctr.results import CtrResult
+from openmoon.ctr.slices import NEW_PRODUCTS, UNKNOWN_PRODUCTS
 from openmoon.io import write_text
-from openmoon.report.ctr_headline import GAIN_UNDEFINED, content_models, headline, models, new_undefined
+from openmoon.report.ctr_headline import GAIN_UNDEFINED, content_models, headline, models, some_undefined
 from openmoon.report.ctr_plots import calibration_chart, decile_chart, gain_chart, looks, prefix_chart
 from openmoon.report.ctr_tables import (
     DECILES,
@@ -70,8 +71,8 @@ def _gain_charts(result: CtrResult) -> list[dict[str, Any]]:
     return [
         {"title": "All products", "chart": gain_chart(result, "All products", lambda one: one.gain), "why": GAIN_UNDEFINED},
         {"title": "New products", "chart": gain_chart(result, "New products", lambda one: one.new_gain),
-         "why": new_undefined(result)},
-        {"title": "Products unknown to training", "why": GAIN_UNDEFINED,
+         "why": some_undefined(result, NEW_PRODUCTS)},
+        {"title": "Products unknown to training", "why": some_undefined(result, UNKNOWN_PRODUCTS),
          "chart": gain_chart(result, "Products unknown to training", lambda one: one.unknown_gain)},
     ]  # fmt: skip
 

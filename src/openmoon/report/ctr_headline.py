@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from openmoon.ctr.build import uses_vectors
 from openmoon.ctr.evaluate import REFERENCE
 from openmoon.ctr.results import UNDEFINED, CtrResult, Gain, System
-from openmoon.ctr.slices import NEW_PRODUCTS
+from openmoon.ctr.slices import NEW_PRODUCTS, UNKNOWN_PRODUCTS
 
 GAIN_UNDEFINED = "fewer than two shoppers of the test part chose something of what they saw and left something"
 
@@ -47,7 +47,7 @@ def best_content_model(result: CtrResult) -> str | None:
 
 
 def headline(result: CtrResult) -> Headline:
-    """Gain of the best model with vectors over the id-only reference, on everything and on new products."""
+    """Gain of the best model with vectors over the id-only reference, on everything, on new and on unknown products."""
     best, reference = best_content_model(result), result.reference
     if reference is None:
         return Headline([_without_reference(result)], [])
@@ -60,13 +60,16 @@ def headline(result: CtrResult) -> Headline:
         return Headline([f"What vectors are worth cannot be said. {why}"], [])
     system = result.systems[best]
     assert system.gain is not None
-    sentences = [_of_all(result, best, system.gain), _of_new(result, best, system.new_gain)]
-    if system.unknown_gain:
-        sentences.append(_of_some(result, best, system.unknown_gain, "products that training met too rarely for an id"))
+    sentences = [
+        _of_all(result, best, system.gain),
+        _of_some(result, best, system.new_gain, NEW_PRODUCTS, "new products"),
+        _of_some(result, best, system.unknown_gain, UNKNOWN_PRODUCTS, "products that training met too rarely for an id"),
+    ]
     cards = [
         Card("gain in GAUC, all products", signed(system.gain.gauc), f"{best} over {reference}, 95% {between(system.gain)}"),
         Card("gain in GAUC, new products", signed(system.new_gain.gauc) if system.new_gain else UNDEFINED,
-             f"{best} over {reference}, 95% {between(system.new_gain)}" if system.new_gain else new_undefined(result)),
+             f"{best} over {reference}, 95% {between(system.new_gain)}" if system.new_gain
+             else some_undefined(result, NEW_PRODUCTS)),
     ]  # fmt: skip
     return Headline([*sentences, *_without_vectors(result)], cards)
 
@@ -81,12 +84,12 @@ def between(gain: Gain) -> str:
     return f"[{signed(gain.low)}, {signed(gain.high)}]"
 
 
-def new_undefined(result: CtrResult) -> str:
-    """Why there is no gain on new products."""
-    new = next((part for one in result.systems.values() if (part := one.slices.get("product", {}).get(NEW_PRODUCTS))), None)
-    if new is None:
-        return "no test impression is known to be of a new product"
-    return f"{new.rows:,} impressions of new products, {new.chosen:,} chosen: fewer than two shoppers chose some and left some"
+def some_undefined(result: CtrResult, products: str) -> str:
+    """Why there is no gain on a slice of the products."""
+    part = next((part for one in result.systems.values() if (part := one.slices.get("product", {}).get(products))), None)
+    if part is None:
+        return "no test impression is of such a product"
+    return f"{part.rows:,} impressions of them, {part.chosen:,} chosen: fewer than two shoppers chose some and left some"
 
 
 def _without_reference(result: CtrResult) -> str:
@@ -108,13 +111,9 @@ def _of_all(result: CtrResult, best: str, gain: Gain) -> str:
     return f"Whether vectors help cannot be told from chance: the best model with them, {best}, has {levels} ({change})."
 
 
-def _of_new(result: CtrResult, best: str, gain: Gain | None) -> str:
+def _of_some(result: CtrResult, best: str, gain: Gain | None, part: str, products: str) -> str:
     if gain is None:
-        return f"On new products the gain is undefined ({new_undefined(result)})."
-    return _of_some(result, best, gain, "new products")
-
-
-def _of_some(result: CtrResult, best: str, gain: Gain, products: str) -> str:
+        return f"On {products} the gain is undefined ({some_undefined(result, part)})."
     change = f"{signed(gain.gauc)}, 95% interval {between(gain)}"
     if gain.low > 0:
         return f"On {products} {best} is ahead of {result.reference} too ({change})." if _gains(result, best) else \

@@ -115,7 +115,7 @@ def leakage(result: CtrResult) -> Table | None:
 
 
 def content_passes(result: CtrResult) -> Table | None:
-    """Validation AUC of MAKE's content network after each pass, first seed; None where no system has one."""
+    """Validation AUC of MAKE's content network after each pass under the first seed; None where no system has one."""
     passes = {name: system.facts["content_val"] for name, system in result.systems.items() if "content_val" in system.facts}
     if not passes:
         return None
@@ -126,7 +126,7 @@ def content_passes(result: CtrResult) -> Table | None:
 
 
 def _best_pass(passes: list[dict[str, float | None]]) -> dict[str, float | None] | None:
-    return max((one for one in passes if one["auc"] is not None), key=lambda one: one["auc"] or 0.0, default=None)
+    return max((one for one in passes[::-1] if one["auc"] is not None), key=lambda one: one["auc"] or 0.0, default=None)
 
 
 def _gain(gain: Gain | None) -> str:

@@ -13,6 +13,7 @@ from openmoon.ctr.content import VectorRows, vector_rows
 from openmoon.ctr.entities import QUERY, Entities
 from openmoon.ctr.events import clean_text
 from openmoon.ctr.log import CtrLog
+from openmoon.ctr.time_split import SPLIT_NAMES
 from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.serving.load import load_query_vectors, load_vectors
@@ -38,7 +39,8 @@ def read_vectors(recipe: Recipe, log: CtrLog) -> VectorRows:
 def say_coverage(rows: VectorRows, log: CtrLog) -> None:
     """Print how many have a vector, and warn where many have none."""
     with_vector = rows.vectors.any(1).numpy()
-    shown, asked = float(with_vector[log.item].mean()), log.query > 0
+    impressions = sum(log.shown(split) for split in SPLIT_NAMES)
+    shown, asked = float(np.average(with_vector, weights=impressions)), log.query > 0
     console.print(f"  vectors: of {rows.covered:.1%} of the products and {shown:.1%} of the impressions; of "
                   f"{with_vector[log.query[asked]].mean() if asked.any() else 0:.1%} of the requests with a query")  # fmt: skip
     if shown < COVERAGE:

@@ -47,7 +47,7 @@ def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
     shared = cache_folder(work.recipe)
     systems: dict[str, Encode] = {"untuned": untuned_system(work.recipe.encoder, work.images, shared)}
     for stage, name in STAGES.items():
-        encoder = load_trained(work.recipe, stage, work.learnt_hash(stage))
+        encoder = load_trained(work, stage)
         if encoder is not None:
             systems[name] = CachedEncode(encoder, work.images, temporary if _tunes_trunks(work.recipe) else shared)
     return systems

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.config import Recipe
+from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import load_catalog
-from openmoon.data.splits import normalise_query
 from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.contact_sheet import write_contact_sheet
@@ -26,7 +26,7 @@ def search_products(
     encoder_folder: Path | None = None,
 ) -> pl.DataFrame:
     """rank, score, product_id, title, category, image of the `k` nearest products; `sheet` also draws them as a PNG."""
-    text = pl.select(normalise_query(pl.lit(text, pl.String))).item()  # as the log's queries are taught
+    text = pl.select(asked_words(pl.lit(text, pl.String))).item()
     if not text and image is None:
         raise UserError("search: nothing to search for; give --text, --image or both.")
     encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))

@@ -34,18 +34,19 @@ def latest_folder(recipe: Recipe) -> Path:
     return found[-1]
 
 
-def load_trained(recipe: Recipe, stage: str, data_hash: str) -> ProductEncoder | None:
+def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
     """The encoder of `stage`, or None as in `trained_folder`.
 
     Raises `UserError` when it was trained on other data or another split (it might have seen what is held out now), or has
     another architecture than the recipe says.
     """
+    recipe, expected = work.recipe, work.learnt_hash(stage)
     folder = trained_folder(recipe, stage)
     if folder is None:
         return None
     trained_on = json.loads((folder.parent / "summary.json").read_text(encoding="utf-8"))["data_hash"]
-    if trained_on != data_hash:
-        raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {data_hash}) and may have "
+    if trained_on != expected:
+        raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {expected}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
     encoder = ProductEncoder.from_pretrained(folder)
     wanted = recipe.encoder.dense() if stage == "pretrain" else recipe.encoder
@@ -63,7 +64,7 @@ def starting_encoder(work: Workspace) -> ProductEncoder:
         _require_same(start, encoder.config.dense(), recipe.encoder.dense(), "take over its `encoder` section")
         _warn_if_foreign(start, work)
     elif recipe.pretrain is not None:
-        trained = load_trained(recipe, "pretrain", work.catalogue_hash)
+        trained = load_trained(work, "pretrain")
         if trained is None:
             raise UserError(f"{recipe.workdir / 'pretrain'}: stage 1 has not been trained; run `openmoon pretrain` with this "
                             "recipe first, or start from the bare trunks with pretrain=null.")  # fmt: skip

@@ -14,7 +14,7 @@ from openmoon.config import Recipe
 from openmoon.data.check import unreadable_rows
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
-from openmoon.data.pairs.behaviour import behaviour_pairs
+from openmoon.data.pairs.behaviour import behaviour_pairs, under_one_label
 from openmoon.data.schema import ACTIONS, REJECTED
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import split_pairs
@@ -74,8 +74,12 @@ class Workspace:
             raise UserError("data.events: this step needs queries, but no click, cart or purchase has query_text or query_image; "
                             "log what was searched for, or name labelled queries in data.queries to evaluate on.")  # fmt: skip
         actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
-        by_label = self.recipe.data.split.by == "given"
-        return self.with_picture_keys(behaviour_pairs(self.shop.events, actions, by_label))
+        chosen = self.shop.events.filter(pl.col("action").is_in(actions))
+        if self.recipe.data.split.by == "given":
+            everything, chosen = len(chosen), under_one_label(chosen)
+            if lost := everything - len(chosen):
+                console.print(f"  pairs: {lost:,} events left out, others of their pair are held out")
+        return self.with_picture_keys(behaviour_pairs(chosen, actions))
 
     def with_picture_keys(self, queries: pl.DataFrame) -> pl.DataFrame:
         """Add `query_image_key`, null where there is no readable picture; drop and count rows without a query left."""
@@ -118,18 +122,15 @@ class Workspace:
 
     @cached_property
     def data_hash(self) -> str:
-        """Identity of all that is learnt from, 16 hex digits: the catalogue, and behaviour; of impressions where the recipe's
-        stage 2 reads them.
+        """Identity of all that is learnt from, 16 hex digits: the catalogue, and what was clicked, carted and bought.
 
         Which actions make pairs and how these are split follows from the recipe and is no part of it.
         """
         learnt = []
         if self.shop.events is not None:
-            read = self.shop.events
-            if not (self.recipe.posttrain and self.recipe.posttrain.reads_impressions):
-                read = read.filter(pl.col("action") != "impression")
-            photos = read["query_image"].drop_nulls().unique().sort().to_list()
-            learnt.append(read.select("query_text", "query_image", "product_id", "action", "split"))
+            chosen = self.shop.events.filter(pl.col("action") != "impression")
+            photos = chosen["query_image"].drop_nulls().unique().sort().to_list()
+            learnt.append(chosen.select("query_text", "query_image", "product_id", "action", "split"))
             learnt.append(_picture_keys(self.images, self.shop, photos))
         return content_hash(*self._catalogue, *(table.write_ndjson() for table in learnt))[:16]
 

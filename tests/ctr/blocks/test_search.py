@@ -68,7 +68,8 @@ def test_of_scores_that_differ_by_rounding_alone_the_latest_are_found() -> None:
     history[0, 9000:] = 0
     noise = torch.rand(1, 2, 10_000, generator=torch.Generator().manual_seed(0)) * 1e-7
     batch = cast(Batch, SimpleNamespace(history=history, item=torch.ones(1, 2, dtype=torch.long)))
-    for score in (0.5, -0.5, 40.0):
+    for score in (0.5, -0.3, 0.77, 40.0):  # none within the noise of a border between multiples of 1/FINE
+        assert abs(score * module.FINE % 1 - 0.5) > 0.05
         equal = torch.full((1, 2, 10_000), score) + noise
         equal[:, :, 700] += 0.01
         found = module.search(batch, lambda part, equal=equal: equal[part].clone(), 1, 5)

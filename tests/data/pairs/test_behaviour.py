@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from openmoon.data.pairs.behaviour import behaviour_pairs, co_click_pairs
+from openmoon.data.pairs.behaviour import behaviour_pairs, co_click_pairs, under_one_label
 
 START = datetime(2025, 1, 1, 12)
 
@@ -35,14 +35,14 @@ def test_chosen_actions_with_a_query_become_distinct_pairs() -> None:
     assert found["latest"].to_list() == [START + timedelta(minutes=1), START + timedelta(minutes=3)], "carts are not asked for"
 
 
-def test_of_a_pair_with_two_labels_the_first_label_counts() -> None:
+def test_a_pair_that_is_held_out_is_not_taught() -> None:
     log = events([("click", "a", "boots", None), ("click", "a", "boots ", None), ("purchase", "a", "Boots", None),
-                  ("purchase", "b", "boots", None)], "uvwu")  # fmt: skip
-    log = log.with_columns(split=pl.Series(["train", "train", "test", None]))
-    columns = ["product_id", "count", "action", "split"]
-    assert behaviour_pairs(log, ["click", "purchase"], by_label=True).select(columns).rows() == [
-        ("a", 2, "click", "train"), ("b", 1, "purchase", None)]  # fmt: skip
-    assert behaviour_pairs(log, ["click", "purchase"]).select(columns).rows()[0][:3] == ("a", 3, "purchase")
+                  ("purchase", "b", "boots", None), ("click", "c", None, "p.jpg"), ("click", "c", None, "p.jpg")])  # fmt: skip
+    log = log.with_columns(split=pl.Series(["train", "train", "test", None, "val", "train"]))
+    for order in ([0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]):
+        found = behaviour_pairs(under_one_label(log[order]), ["click", "purchase"])
+        assert sorted(found.select("product_id", "count", "action", "split").rows()) == [
+            ("a", 1, "purchase", "test"), ("b", 1, "purchase", None), ("c", 1, "click", "val")]  # fmt: skip
 
 
 def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:

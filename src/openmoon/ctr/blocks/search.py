@@ -15,7 +15,7 @@ from openmoon.ctr.vocabulary import KNOWN
 
 CHUNK = 1 << 22  # numbers (rows × behaviours × width) in memory at once: 16 MiB
 STRETCH = 1 << 19  # numbers of behaviours' vectors that are looked up at once: they stay in the processor's cache
-FINE = 1 << 15  # scores are equal where they agree to 1/FINE: far coarser than rounding, far finer than what a score means
+FINE = 1 << 15  # scores are compared as multiples of 1/FINE: far coarser than rounding, far finer than what a score means
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,23 @@ class Found:
 
 @torch.no_grad()
 def search(batch: Batch, score: Callable[[slice], torch.Tensor], width: int, count: int, tiers: int = 0) -> Found:
-    """The `count` behaviours with the highest score for each candidate, of equal ones (see `FINE`) the latest.
+    """The `count` behaviours with the highest score for each candidate, of equal ones the latest.
 
-    `score` gives (r, K, L) for a slice of the batch's rows; `width` is what it holds in memory per behaviour, which decides how
-    many rows are looked at together. A shopper who met one product often has many equal scores: what is found among them must
-    not depend on how sums were rounded in this batch.
+    `score` gives (r, K, L) for a slice of the batch's rows; `width` is what it holds in memory per behaviour besides. Both decide
+    how many rows are looked at together. A shopper who met one product often has many equal scores: rounded to `FINE`, what is
+    found among them all but never depends on how sums were rounded in this batch.
     """
     mask = batch.history > 0
     rows, length = mask.shape
-    step = max(1, CHUNK // max(1, length * width))
+    held = width + 5 * batch.item.shape[1]  # scores, the same in float64, and as much again for topk and tiers
+    step = max(1, CHUNK // max(1, length * held))
     age = torch.arange(length, dtype=torch.float64, device=mask.device) / max(1, length)  # below 1, the latest come first
     places, scores, counts = [], [], []
     for begin in range(0, rows, step):
         part = slice(begin, begin + step)
         found = score(part)
         found.masked_fill_(~mask[part, None], -torch.inf)
-        best = ((found * FINE).round_().double() - age).topk(min(count, length), dim=-1).indices
+        best = found.to(torch.float64, copy=True).mul_(FINE).round_().sub_(age).topk(min(count, length), dim=-1).indices
         places.append(best)
         scores.append(found.gather(-1, best))
         if tiers:
@@ -69,8 +70,7 @@ def search(batch: Batch, score: Callable[[slice], torch.Tensor], width: int, cou
 def by_vectors(scene: Scene, count: int, tiers: int = 0) -> Found:
     """The behaviours whose frozen vectors are nearest to the candidate's; scores are cosines."""
     batch, content = scene.batch, scene.content
-    width = 4 * batch.item.shape[1]  # scores, a copy of them, and as many int64
-    return search(batch, lambda part: _cosines(content, batch, part), width, count, tiers)
+    return search(batch, lambda part: _cosines(content, batch, part), 0, count, tiers)
 
 
 def by_ids(scene: Scene, count: int) -> Found:
@@ -80,7 +80,7 @@ def by_ids(scene: Scene, count: int) -> Found:
     def score(part: slice) -> torch.Tensor:
         return embeddings.behaviour(batch.item[part]) @ embeddings.behaviour(batch.history[part]).transpose(1, 2)
 
-    return search(batch, score, 2 * embeddings.dim + batch.item.shape[1], count)
+    return search(batch, score, 2 * embeddings.dim, count)
 
 
 def by_hash(scene: Scene, planes: torch.Tensor, count: int) -> Found:
@@ -91,7 +91,7 @@ def by_hash(scene: Scene, planes: torch.Tensor, count: int) -> Found:
         target, past = (torch.sign(embeddings.behaviour(rows[part]) @ planes) for rows in (batch.item, batch.history))
         return target @ past.transpose(1, 2)
 
-    return search(batch, score, planes.shape[1] + batch.item.shape[1], count)
+    return search(batch, score, planes.shape[1], count)
 
 
 def by_category(scene: Scene, count: int) -> Found:
@@ -104,7 +104,7 @@ def by_category(scene: Scene, count: int) -> Found:
         recency = -torch.arange(past.shape[1], dtype=torch.float32, device=past.device)
         return torch.where(same, recency, -torch.inf)
 
-    found = search(batch, score, batch.item.shape[1], count)
+    found = search(batch, score, 0, count)
     return Found(found.places, found.mask, found.mask.float())
 
 

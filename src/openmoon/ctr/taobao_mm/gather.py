@@ -35,7 +35,6 @@ class Gathered:
         self.left_out: Counter[str] = Counter()
         self._length = length
         self._entities: list[np.ndarray] = []
-        self._counts: list[np.ndarray] = []
         self._stored = 0
         self._category = np.zeros(1, np.int32)  # of the items by number
         self._mixed = np.zeros(1, bool)
@@ -62,7 +61,6 @@ class Gathered:
         count = np.minimum(met, self._length)
         end = self._stored + np.cumsum(count)
         self._entities.append(rows)
-        self._counts.append(count)
         self._stored += len(rows)
         return Spans(end - count, end, met).of(np.cumsum(kept) - 1)
 

@@ -75,7 +75,7 @@ def _words(text: str) -> list[re.Match[str]]:
 
 
 def _whole(string: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[str]:
-    """Matches `string` where it does not cut a word: a letter of its own at its edge has none beside it."""
+    """Matches `string` where it cuts no word: where it begins or ends with a letter or digit, none stands beside it."""
     before = rf"(?<![{_LETTER}])" if re.match(f"[{_LETTER}]", string) else ""
     after = rf"(?![{_LETTER}])" if re.search(f"[{_LETTER}]$", string) else ""
     return re.compile(before + re.escape(string) + after, flags)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from openmoon.data.schema import ACTIONS
+from openmoon.data.splits import PRIORITY
 
 STRENGTH = pl.Enum(ACTIONS)
 _SUMMARY = (
@@ -23,23 +24,27 @@ def asked_words(text: pl.Expr) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str], by_label: bool = False) -> pl.DataFrame:
+def under_one_label(events: pl.DataFrame) -> pl.DataFrame:
+    """The events without those of a query→item pair that another label holds out (of `split`: test before val before train): what
+    is measured says nothing of what is taught."""
+    keys = [asked_words(pl.col("query_text")), pl.col("query_image"), pl.col("product_id")]
+    rank = pl.col("split").replace_strict(PRIORITY, default=len(PRIORITY), return_dtype=pl.Int8)
+    return events.filter(rank == rank.min().over(keys))
+
+
+def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFrame:
     """Distinct (query_text, query_image, product_id) of the events whose action is in `actions`, in order of first use.
 
     Texts are as in `asked_words`. Events without a query are left out: there is nothing to pair. `count` says how
     often the pair was chosen, `users` by whom, `session` in which visit first, `action` is the strongest that it saw
-    (impression < click < cart < purchase), `latest` the last time; `split` is the log's own label, where it has any. With
-    `by_label` a pair's events under another label than its first do not count: what is held out says nothing of what is taught.
+    (impression < click < cart < purchase), `latest` the last time; `split` is kept for logs that bring their own.
     """
-    keys = ["query_text", "query_image", "product_id"]
-    same = pl.col("split").eq_missing(pl.col("split").first().over(keys)) if by_label else pl.lit(True)
     return (
         events.lazy()
         .filter(pl.col("action").is_in(list(actions)))
         .with_columns(asked_words(pl.col("query_text")).alias("query_text"))
         .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
-        .filter(same)
-        .group_by(keys, maintain_order=True)
+        .group_by("query_text", "query_image", "product_id", maintain_order=True)
         .agg(*_SUMMARY)
         .collect()
     )
