@@ -32,7 +32,7 @@ from openmoon.runtime import machine, versions
 from openmoon.steps.ctr import train_models
 from openmoon.steps.ctr_bench import open_bench
 
-DECILES = (("1–5 (tail)", 1, 5), ("6–8", 6, 8), ("9–10 (head)", 9, 10))
+DECILES = range(1, 11)  # of products by training impressions, 10 most
 
 
 def main() -> None:
@@ -85,9 +85,9 @@ def measure(recipe: Recipe, log: CtrLog, truth: pl.DataFrame) -> dict[str, list[
         leakage = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["popularity_leakage"]["v_adjusted"]
         one = {"AUC, whole log": auc(part.labels, scores), "AUC": auc(part.labels[uniform], scores[uniform]),
                "PCOC": pcoc(part.labels[uniform], scores[uniform])}  # fmt: skip
-        for name, mask in {"all": uniform, **{name: uniform & (decile >= a) & (decile <= b) for name, a, b in DECILES}}.items():
-            one[f"expected AUC, {name}"] = expected_auc(p_true[mask], scores[mask])
-            one[f"expected PCOC, {name}"] = float(scores[mask].sum() / p_true[mask].sum())
+        masks = {"all": uniform, **{f"decile {number}": uniform & (decile == number) for number in DECILES}}
+        one |= {f"expected AUC, {name}": expected_auc(p_true[mask], scores[mask]) for name, mask in masks.items()}
+        one |= {f"expected PCOC, {name}": float(scores[mask].sum() / p_true[mask].sum()) for name, mask in masks.items()}
         for name, value in {**one, "leakage R²": leakage}.items():
             found.setdefault(name, []).append(value)
     return found
