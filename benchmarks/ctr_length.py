@@ -94,7 +94,7 @@ def synthetic(length: int) -> tuple[CtrLog, VectorRows]:
     log = CtrLog(
         entities, vocabulary, histories, user=vocabulary.numbers("user", users)[who], shopper=who + 1, shoppers=users,
         query=np.zeros(len(who), np.int32), seconds=np.full(len(who), 10_001 * HOUR), split=np.zeros(len(who), np.int8),
-        start=histories.first[who], end=histories.first[who + 1], first=np.arange(len(who) + 1) * CANDIDATES,
+        start=who * length, end=(who + 1) * length, first=np.arange(len(who) + 1) * CANDIDATES,
         item=random.integers(1, PRODUCTS + 1, count, dtype=np.int32), label=(random.random(count) < 0.1).astype(np.float32),
         position=np.zeros(count, np.int32), propensity=np.full(count, np.nan, np.float32), row=np.arange(count), counts={},
     )  # fmt: skip
