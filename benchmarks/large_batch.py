@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from openmoon.data.lists import Lists
 from openmoon.data.views import Parts, Views
 from openmoon.io import write_json
 from openmoon.losses.temperature import Temperature
@@ -75,7 +76,8 @@ def step(batch: int, chunk: int) -> dict[str, int]:
     fusion = build_fusion(IMAGE[1], TEXT[1], width=256, depth=2, heads=4, hidden=512, dim=256)
     temperature = Temperature(0.05)
     names = np.array([f"{n}" for n in range(batch)], dtype=object)
-    pairs = PairTable(Parts({"text": names}, names), np.arange(batch), np.arange(batch))
+    alone, nothing = np.arange(batch), np.empty(0, np.int64)
+    pairs = PairTable(Parts({"text": names}, names), alone, alone, alone, Lists.group(nothing, nothing, batch))
     mix = Mix(["image", "text"], ["rich+image", "rich+image"], [0.5, 0.5])
     objective = posttraining_objective(Contrast(temperature, (64, 128, 256)), pairs, Parts({"rich": names}, names),
                                        np.arange(batch), mix)  # fmt: skip
