@@ -14,6 +14,7 @@ tune_process()
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -46,7 +47,7 @@ def main() -> None:
     anchors = anchors_of(work, items, encoder, recipe.augment.others)
     made = pl.read_parquet(folder / "augmented.parquet").filter(pl.col("score").is_not_null())
     made = made.join(items.select("product_id").with_row_index("row"), on="product_id", how="left", maintain_order="left")
-    found = []
+    found: list[dict[str, Any]] = []
     for kind in ("text", "image"):
         rows = made.filter(kind=kind)
         inputs = [Input(text, folder / image if image else None) for text, image in rows.select("text", "image").iter_rows()]
@@ -61,8 +62,8 @@ def main() -> None:
     print("| kind | said to be of | count |" + "".join(f" nearer {nearer} |" for nearer in NEARER))
     print("|---|---|---:|" + "---:|" * len(NEARER))
     for row in found:
-        shares = "".join(f" {share:.3f} |" for share in row["kept"].values())
-        print(f"| {row['kind']} | {row['said to be of']} | {row['count']:,} |{shares}")
+        cells = "".join(f" {share:.3f} |" for share in row["kept"].values())
+        print(f"| {row['kind']} | {row['said to be of']} | {row['count']:,} |{cells}")
 
 
 def owners(own: np.ndarray, items: pl.DataFrame, family: np.ndarray, seed: int) -> dict[str, np.ndarray]:

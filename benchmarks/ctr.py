@@ -102,7 +102,7 @@ def write_rows(folder: Path, log: CtrLog, config: CtrConfig) -> None:
     for name, kept in (("requests", log), ("rows", alone)):
         (folder / f"{name}.pickle").write_bytes(pickle.dumps(kept))
     numbers, sizes = log.vocabulary.of_entities(log.entities), log.vocabulary.sizes()
-    arrays = {"n_user": sizes["user"], "n_item": sizes["id"], "n_category": sizes["category"]}
+    arrays = {"n_user": np.array(sizes["user"]), "n_item": np.array(sizes["id"]), "n_category": np.array(sizes["category"])}
     for side in ("train", "test"):
         rows = log.candidates(log.requests(side))
         back = 1 + np.arange(config.length)
@@ -112,12 +112,12 @@ def write_rows(folder: Path, log: CtrLog, config: CtrConfig) -> None:
         for field, name in (("id", "item"), ("category", "category")):
             columns |= {name: numbers[field][log.item[rows]], f"hist_{name}": numbers[field][behaviours]}
         arrays |= {f"{side}_{name}": column for name, column in columns.items()}
-    np.savez(folder / "rows.npz", **arrays)
+    np.savez(folder / "rows.npz", allow_pickle=False, **arrays)
 
 
 def child(side: str, folder: str, options: dict[str, Any], peer: Path) -> dict[str, Any]:
     """One training in a fresh process: its figures, with the AUC of the test rows."""
-    command = [sys.executable, __file__, "--one", side, folder, json.dumps(options)]
+    command: list[str | Path] = [sys.executable, __file__, "--one", side, folder, json.dumps(options)]
     if side in ("Dice", "ReLU"):
         script = Path(__file__).with_name("fuxictr_din.py")
         command = [peer, script, f"{folder}/rows.npz", json.dumps({**options, "activation": side}), folder]

@@ -60,8 +60,10 @@ def main() -> None:
 
 def filled(catalog: pl.DataFrame, size: int) -> pl.DataFrame:
     """The catalogue with the columns that CTR models read, and unknown products up to `size`."""
-    columns = {"product_id": pl.String, "category": pl.String, "shop_id": pl.String, "price": pl.Float64,
-               "created_at": pl.Datetime("us")}  # fmt: skip
+    columns: dict[str, pl.DataType | type[pl.DataType]] = {
+        "product_id": pl.String, "category": pl.String, "shop_id": pl.String, "price": pl.Float64,
+        "created_at": pl.Datetime("us"),
+    }  # fmt: skip
     known = catalog.select(
         pl.col(name).cast(dtype) if name in catalog.columns else pl.lit(None, dtype).alias(name)
         for name, dtype in columns.items()

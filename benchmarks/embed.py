@@ -119,7 +119,7 @@ def compare(
             run()
             seconds[name].append(time.perf_counter() - started)
     table = pl.read_parquet(folder / "vectors.parquet")
-    mine = np.stack(table["vector"].to_numpy())
+    mine = table["vector"].to_numpy()
     order = {name: row for row, name in enumerate(table["product_id"])}
     mine = mine[[order[name] for name in catalog["product_id"]]]
     cosines = (mine * np.load(folder / "peer.npy")).sum(1)

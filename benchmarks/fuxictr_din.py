@@ -21,6 +21,7 @@ import types
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ def stand_in_for_ray() -> None:
         vars(sys.modules[name]).update(content)
 
 
-def new_model(sizes: dict[str, int], options: dict, folder: str) -> torch.nn.Module:
+def new_model(sizes: dict[str, int], options: dict, folder: str) -> Any:
     """DIN with a field of the row (user) and two of an item, which targets and behaviours share."""
     from fuxictr.features import FeatureMap
     from fuxictr.pytorch.torch_utils import seed_everything

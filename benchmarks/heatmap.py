@@ -24,6 +24,7 @@ import tempfile
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -35,6 +36,7 @@ from openmoon.data.images import load_image
 from openmoon.evaluation.heatmap import GRID, occlude
 from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder, build_encoder
+from openmoon.models.fusion import FusionLayer
 from openmoon.models.onnx.trunks import accelerate
 from openmoon.models.tokens import Tokens
 from openmoon.runtime import machine, versions
@@ -93,7 +95,7 @@ def rollout(encoder: ProductEncoder, picture: np.ndarray, targets: np.ndarray, t
     text = encoder.text.tokens(encoder.text.tokenize([title]))
     x = torch.cat([fusion.image_in(values) + fusion.kind[0], fusion.text_in(text.values) + fusion.kind[1]], 1)
     flow = torch.eye(x.shape[1])
-    for layer in fusion.layers:
+    for layer in cast(list[FusionLayer], list(fusion.layers)):
         q, k, _ = layer.qkv(layer.norm_attention(x)).unflatten(-1, (3, layer.heads, -1)).permute(2, 0, 3, 1, 4)
         attention = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0]
         flow = (attention + torch.eye(len(attention))) / 2 @ flow

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def main() -> None:
     if args.one:
         print(json.dumps(step(*args.one)))
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
     print("| batch | whole: MiB | pairs/s | chunks of", args.chunk, ": MiB | pairs/s |\n|---:|---:|---:|---:|---:|")
     for batch in args.batches:
         known = [row["whole"]["mib"] / row["batch"] for row in rows if row["whole"]]
