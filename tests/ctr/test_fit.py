@@ -93,6 +93,27 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(
         torch.testing.assert_close(again.state_dict()[field], value, rtol=0, atol=0, msg=field)
 
 
+def test_killed_between_a_validation_and_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last step of an epoch is a step of a checkpoint too, which would know nothing of the validation that follows."""
+    straight, _ = run(tmp_path / "straight")
+    save = module._save
+
+    def killed_after_validation(path: Path, run: str, model: object, optimizer: object, fitted: Fitted, *rest: object) -> None:
+        if fitted.val:
+            raise Killed
+        save(path, run, model, optimizer, fitted, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_save", killed_after_validation)
+    with pytest.raises(Killed):
+        run(tmp_path / "killed")
+    monkeypatch.setattr(module, "_save", save)
+    assert [step for step, _ in lines(tmp_path / "killed", "val")] == [12]
+    resumed, _ = run(tmp_path / "killed")
+    assert resumed.val == straight.val
+    for what in ("losses", "val"):
+        assert lines(tmp_path / "killed", what) == lines(tmp_path / "straight", what)
+
+
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     first, model = run(tmp_path)
     second, again = run(tmp_path, on_step=killed_at(1))

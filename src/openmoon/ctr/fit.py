@@ -86,8 +86,9 @@ def fit(
     total = per_epoch * plan.epochs
     log = MetricsLog(folder, stage, fitted.step)
     assert fitted.val is not None
-    while fitted.step < total or len(fitted.val) < plan.epochs:
+    while len(fitted.val) < plan.epochs:
         epoch = len(fitted.val)
+        end = (epoch + 1) * per_epoch
         for batch in train.shuffled((plan.seed, epoch), start=fitted.step - epoch * per_epoch):
             began = time.perf_counter()
             losses = train_step(model, optimizer, batch, plan.seed, fitted.step, addition)
@@ -97,7 +98,7 @@ def fit(
             if fitted.step % LOG_EVERY == 0 or fitted.step == total:
                 log.write(fitted.step, losses=losses, rows_per_s=fitted.rows_per_s)
                 on_step(fitted.step, total, f"loss {losses['log loss']:.4f}")
-            if fitted.step % plan.checkpoint_every == 0:
+            if fitted.step % plan.checkpoint_every == 0 and fitted.step < end:  # at its end with what validation finds
                 _save(path, run, model, optimizer, fitted, best, addition)
         found = validate(model, val)
         fitted.val.append(found)
