@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from openmoon.errors import UserError
-from openmoon.models.image_trunk import EFFICIENTNETS, build_image_trunk
+from openmoon.models.efficientnet import EFFICIENTNETS
+from openmoon.models.image_trunk import build_image_trunk
 
 
 @pytest.mark.parametrize("name", EFFICIENTNETS)

