@@ -8,7 +8,8 @@ a process of its own. Pictures lie decoded in memory for the peer and in the dec
 neither. Two ways to train:
 - frozen: only the fusion is trained, the usual first recipe. openmoon reads the trunks' tokens from its cache (filling it is
   measured apart and repaid over epochs); the peer has no such cache and runs the trunks in every step, without gradient.
-- trained: both trunks are trained as well; both sides run them.
+- trained: both trunks are trained as well; both sides run them. The peer's picture trunk is the package's own model, unless
+  `--lend` gives it openmoon's forward pass of the same weights.
 The first step is warm-up, the second is measured; its memory is the peak less what the process held before the first. Both print
 the loss of their first step: equal losses show that both do the same work.
 """
@@ -28,10 +29,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from openmoon.config import EncoderConfig
 from openmoon.data.image_cache import ImageCache
@@ -56,12 +59,16 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1024, 4096])
     parser.add_argument("--chunk", type=int, default=64)
     parser.add_argument("--modes", nargs="+", choices=["frozen", "trained"], default=["frozen", "trained"])
+    parser.add_argument("--lend", action="store_true", help="let the peer's picture trunk compute as openmoon's does")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/train.json"))
-    parser.add_argument("--one", nargs=5, metavar=("SIDE", "MODE", "BATCH", "CHUNK", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=6, metavar=("SIDE", "MODE", "BATCH", "CHUNK", "FOLDER", "LEND"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        side, mode, batch, chunk, folder = args.one
-        print(json.dumps(SIDES[side](mode, int(batch), int(chunk), Path(folder))))
+        side, mode, batch, chunk, folder, lend = args.one
+        encoder = new_encoder(mode)
+        if side == "peer" and lend == "no":
+            encoder.image.backbone = AsPackaged(encoder.image.backbone)
+        print(json.dumps(SIDES[side](encoder, mode, int(batch), int(chunk), Path(folder))))
         return
     rows = []
     print("| trunks | batch | openmoon samples/s | peer | ratio | openmoon MiB | peer | ratio | filling the cache |")
@@ -70,7 +77,7 @@ def main() -> None:
         make_pictures(Path(folder), max(args.batches))
         for mode in args.modes:
             for batch in args.batches:
-                ours, peer = (child(side, mode, batch, args.chunk, folder) for side in SIDES)
+                ours, peer = (child(side, mode, batch, args.chunk, folder, args.lend) for side in SIDES)
                 if abs(ours["loss"] - peer["loss"]) > 0.01 * peer["loss"]:
                     sys.exit(f"the two do not compute the same: first loss {ours['loss']} and {peer['loss']}")
                 rows.append({"mode": mode, "batch": batch, "openmoon": ours, "peer": peer})
@@ -78,12 +85,12 @@ def main() -> None:
                 print(f"| {mode} | {batch:,} | {ours['samples_per_s']:,.1f} | {peer['samples_per_s']:,.1f} | "
                       f"{ours['samples_per_s'] / peer['samples_per_s']:.2f} | {ours['mib']:,} | {peer['mib']:,} | "
                       f"{ours['mib'] / peer['mib']:.2f} | {fill} |", flush=True)  # fmt: skip
-    write_json(args.out, {"rows": rows, "chunk": args.chunk, "versions": versions(), "machine": machine()})
+    write_json(args.out, {"rows": rows, "chunk": args.chunk, "lent": args.lend, "versions": versions(), "machine": machine()})
 
 
-def child(side: str, mode: str, batch: int, chunk: int, folder: str) -> dict[str, float]:
+def child(side: str, mode: str, batch: int, chunk: int, folder: str, lend: bool) -> dict[str, float]:
     """What one side measures, in a fresh process."""
-    command = [sys.executable, __file__, "--one", side, mode, str(batch), str(chunk), folder]
+    command = [sys.executable, __file__, "--one", side, mode, str(batch), str(chunk), folder, "yes" if lend else "no"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -102,6 +109,17 @@ def texts(count: int) -> list[str]:
     return [" ".join([*rng.choice(WORDS, 6), str(n)]) for n in range(count)]
 
 
+class AsPackaged(nn.Module):
+    """The picture trunk as its package computes it."""
+
+    def __init__(self, features: Any) -> None:
+        super().__init__()
+        self.net = features.net
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.net.extract_features(pixels)
+
+
 def new_encoder(mode: str) -> ProductEncoder:
     """The default encoder, the same every time; in eval mode on both sides, since dropout would make their losses differ."""
     torch.manual_seed(0)
@@ -112,12 +130,11 @@ def new_encoder(mode: str) -> ProductEncoder:
     return encoder
 
 
-def openmoon_side(mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
+def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
     paths = [folder / f"{n:06}.png" for n in range(2 * batch)]
     cache = ImageCache(folder / "decoded", SIZE)
     cache.fill(paths)
     keys, names = np.array(cache.keys(paths), dtype=object), np.array(texts(batch), dtype=object)
-    encoder = new_encoder(mode)
     tokens = folder / "tokens"
     sources = (
         (LiveImages(encoder.image, cache, SIZE, 0.0), LiveText(encoder.text))
@@ -146,13 +163,13 @@ def openmoon_side(mode: str, batch: int, chunk: int, folder: Path) -> dict[str, 
     return measured(step, batch) | {"fill_s": fill}
 
 
-def peer_side(mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
+def peer_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
 
     from openmoon.models.interop import SentenceTransformerModule
 
-    model = SentenceTransformer(modules=[SentenceTransformerModule(new_encoder(mode))], device="cpu").eval()
+    model = SentenceTransformer(modules=[SentenceTransformerModule(encoder)], device="cpu").eval()
     pictures = [np.asarray(Image.open(folder / f"{n:06}.png").convert("RGB")) for n in range(2 * batch)]
     products = [{"text": text, "image": picture} for text, picture in zip(texts(batch), pictures[batch:], strict=True)]
     loss = CachedMultipleNegativesRankingLoss(model, scale=1 / TAU, mini_batch_size=chunk)
