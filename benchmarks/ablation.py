@@ -1,11 +1,13 @@
-"""Arms of an ablation over several seeds, in a table shaped like MOON2.0's: recall at 10 in five directions, and photo → picture.
+"""Arms of an ablation over several seeds, in a table shaped like MOON2.0's: recall at 10 in five directions, and photo → picture;
+and the effective rank of the held-out products' vectors as text, picture and both.
 
     python benchmarks/ablation.py recipes/ablation/*.yaml --seeds 0 1 2
     OPENMOON_BASE=fashion python benchmarks/ablation.py recipes/ablation/{plain,full}.yaml --seeds 0 1 2
 
 Arms that agree on data, dense encoder and stage 1 share it. Runs resume, finished ones are not run again. Results go to
 `<workdir>-seed<N>` of each arm, the table beside them (.json and .md). Words that contain = change every arm's recipe; the base
-that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE names.
+that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE names. Arms that were measured on other queries,
+products or data are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from openmoon.runtime import tune_process
 tune_process()
 
 import argparse
-import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from openmoon.runtime import machine, versions
 
 DIRECTIONS = {"t→mm": ("text", "rich+image"), "i→mm": ("image", "rich+image"), "mm→mm": ("text+image", "rich+image"),
               "t→i": ("text", "image"), "i→t": ("image", "rich"), "i→i": ("image", "image")}  # fmt: skip
+VIEWS = {"rich": "t", "image": "i", "rich+image": "mm"}  # of products, and what the table calls them
 
 
 def main() -> None:
@@ -44,9 +47,13 @@ def main() -> None:
     for seed in args.seeds:
         for path in recipes:
             found[path.stem].append(run(path, overrides, seed, share=True))
+            refuse_others(found)
             write_text(out.with_suffix(".md"), table(found, args.metric))
-    values = {arm: {name: [value(one, name, args.metric) for one in results] for name in DIRECTIONS}
-                   | {"effective rank": [effective_rank(one) for one in results]} for arm, results in found.items()}  # fmt: skip
+    values = {
+        arm: {name: [value(one, name, args.metric) for one in results] for name in DIRECTIONS}
+        | {f"rank {name}": [rank(one, view) for one in results] for view, name in VIEWS.items()}
+        for arm, results in found.items()
+    }
     write_json(out.with_suffix(".json"), {"metric": args.metric, "seeds": args.seeds, "arms": values,
                                                "versions": versions(), "machine": machine()})  # fmt: skip
     print(table(found, args.metric))
@@ -59,23 +66,34 @@ def value(result: RetrievalResult, direction: str, metric: str) -> float:
     return metrics[metric]
 
 
-def effective_rank(result: RetrievalResult) -> float:
-    """Of the vectors of the last batch that was looked at in training, of as many as the encoder's dimensions; collapse is 1."""
-    stage = "posttrain" if result.recipe["posttrain"] else "pretrain"
-    lines = (Path(result.recipe["workdir"]) / stage / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [found for line in lines if (found := json.loads(line).get("effective_rank")) is not None][-1]
+def rank(result: RetrievalResult, view: str) -> float:
+    """The effective rank of the last stage's vectors of the held-out products."""
+    return result.effective_ranks[result.systems[-1]][view]
+
+
+def refuse_others(found: dict[str, list[RetrievalResult]]) -> None:
+    """Exit where arms of one seed were not measured on the same queries and products, learnt from the same data."""
+    measured: dict[int, dict[tuple[object, ...], str]] = {}
+    for arm, results in found.items():
+        for one in results:
+            what = (one.data_hash, *((cell.name, cell.pool, cell.queries, cell.pairs) for cell in one.cells))
+            measured.setdefault(one.seed, {})[what] = arm
+    for seed, arms in measured.items():
+        if len(arms) > 1:
+            sys.exit(f"seed {seed}: not measured on the same queries, products and data: {' and '.join(arms.values())}")
 
 
 def table(found: dict[str, list[RetrievalResult]], metric: str) -> str:
     """Mean ± standard deviation of the seeds that are done."""
-    head = f"| {metric} | seeds | " + " | ".join(DIRECTIONS) + " | effective rank |\n|---|---:|" + "---:|" * len(DIRECTIONS)
+    heads = [*DIRECTIONS, *(f"rank {name}" for name in VIEWS.values())]
+    head = f"| {metric} | seeds | " + " | ".join(heads) + " |\n|---|---:|" + "---:|" * len(heads)
     lines = []
     for arm, results in found.items():
         cells = [[value(one, name, metric) for one in results] for name in DIRECTIONS]
         spread = [f"{np.mean(v):.3f} ± {np.std(v, ddof=1):.3f}" if len(v) > 1 else f"{np.mean(v):.3f}" for v in cells if v]
-        rank = f"{np.mean([effective_rank(one) for one in results]):.0f}" if results else ""
-        lines.append(f"\n| {arm} | {len(results)} | " + " | ".join([*spread, rank]) + " |")
-    return head + "---:|" + "".join(lines) + "\n"
+        ranks = [f"{np.mean([rank(one, view) for one in results]):.0f}" for view in VIEWS if results]
+        lines.append(f"\n| {arm} | {len(results)} | " + " | ".join([*spread, *ranks]) + " |")
+    return head + "".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ from openmoon.steps.evaluate import evaluate
 from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
 from openmoon.steps.trained import starting_folder
+from openmoon.steps.workspace import open_workspace
 
 
 def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> RetrievalResult:
-    """Results go to `<workdir>-seed<N>`, tokens to a cache beside it. With `share`, runs that agree on seed, data, dense encoder
-    and stage 1 train stage 1 once. Each run has a process of its own: what one leaves in memory would add up over many."""
+    """Results go to `<workdir>-seed<N>`, tokens to a cache beside it; a finished run of the same recipe and data is not run
+    again. With `share`, runs that agree on seed, data, dense encoder and stage 1 train stage 1 once. Each run has a process of
+    its own: what one leaves in memory would add up over many."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_run, path, overrides, seed, share).result()
 
@@ -29,8 +31,10 @@ def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalR
     cache = base.data.cache or base.workdir.parent / "cache"
     recipe = load_recipe(path, [*overrides, f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"])
     done = folder / "evaluation.json"
-    if done.exists() and (result := RetrievalResult.load(done)).recipe == recipe.model_dump(mode="json"):
-        return result
+    if done.exists():
+        result = RetrievalResult.load(done)
+        if result.recipe == recipe.model_dump(mode="json") and result.data_hash == open_workspace(recipe).data_hash:
+            return result
     folder.mkdir(parents=True, exist_ok=True)
     first = _shared(recipe) if share and recipe.pretrain else recipe
     if recipe.pretrain:

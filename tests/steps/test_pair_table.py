@@ -12,7 +12,7 @@ from openmoon.steps.pair_table import pair_table
 def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
     pairs = pl.DataFrame({
         "query_text": ["a", "b", "a"], "query_image_key": [None, "photo", None], "item": [3, 1, 2],
-        "action": ["click", "purchase", "cart"], "asked_text": ["a", "b", "a"], "session": ["1", None, "1"],
+        "action": ["click", "purchase", "cart"], "asked_text": ["a", "b", "a"], "visits": [["1"], ["2"], ["2", "3"]],
     }, schema_overrides={"query_image_key": pl.String})  # fmt: skip
     table = pair_table(pairs, pairs, {"cart": 2.0, "purchase": 6.0})
     assert table.weight is not None
@@ -20,7 +20,9 @@ def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
     assert table.query[0] == table.query[2] != table.query[1]
     assert pair_table(pairs, pairs).weight is None
     assert [table.others.of(np.array([p]))[0].tolist() for p in range(3)] == [[2], [], [3]]
-    assert len(set(table.session)) == 3
     assert len({table.fingerprint(), pair_table(pairs, pairs).fingerprint(), pair_table(pairs[:2], pairs).fingerprint()}) == 3
-    visits = pair_table(pairs, pairs, sessions=True).session
-    assert visits[0] == visits[2] != visits[1]
+    assert table.known is table.others
+    visits = pair_table(pairs, pairs, sessions=True)
+    assert [set(visits.known.of(np.array([p]))[0].tolist()) for p in range(3)] == [{2}, {2}, {1, 3}]
+    no_sessions = pairs.with_columns(visits=pl.lit([], pl.List(pl.String)))
+    assert pair_table(no_sessions, no_sessions, sessions=True).known.filled.tolist() == [True, False, True]

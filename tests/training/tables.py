@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from openmoon.data.lists import Lists
 from openmoon.data.views import Parts
@@ -10,7 +12,14 @@ from openmoon.training.posttrain import PairTable
 
 
 def pair_table(queries: Parts, item: np.ndarray, query: np.ndarray) -> PairTable:
-    """Pairs of one visit each, with what else their query was answered with."""
+    """Pairs, with what else their query was answered with."""
     same = (query[:, None] == query) & (item[:, None] != item)
     owner, other = np.nonzero(same)
-    return PairTable(queries, item, query, np.arange(len(item)), Lists.group(owner, item[other], len(item)))
+    others = Lists.group(owner, item[other], len(item))
+    return PairTable(queries, item, query, others, others)
+
+
+def right_answers(table: PairTable, rows: np.ndarray, products: np.ndarray, spus: np.ndarray) -> Tensor:
+    """(B, N) bool by a loop: products of an SPU that the query of a pair in `rows` is known to be answered with."""
+    known = [{spus[other] for other in table.known.of(np.array([row]))[0]} for row in rows]
+    return torch.tensor([[spus[product] in right for product in products] for right in known])

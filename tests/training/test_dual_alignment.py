@@ -16,7 +16,7 @@ from openmoon.training.dual_alignment import IDENTITIES, OBJECTIVES, Alignment, 
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import PairTable
 from openmoon.training.queue import ItemQueue
-from tests.training.tables import pair_table
+from tests.training.tables import pair_table, right_answers
 from tests.training.test_objectives import DIM, N, column, items, pairs, tau, vectors
 
 ROWS = np.array([1, 2, 5, 7, 11, 14, 18])
@@ -35,10 +35,13 @@ def plan_of_pairs(table: PairTable, rows: np.ndarray) -> Plan:
 
 
 def expected_losses(whole: Views) -> dict[str, torch.Tensor]:
-    """By hand: the queries of a kind among the products of all pairs as shown, save those of one SPU, query or look."""
+    """By hand: the queries of a kind among the products of all pairs as shown, save those of one SPU or look, and what is known
+    to be right."""
     table = pairs()
     chosen = table.item[ROWS]
-    codes = torch.tensor(np.stack([SPUS[chosen], table.query[ROWS], whole.identity()]))
+    codes = torch.tensor(np.stack([SPUS[chosen], whole.identity()]))
+    right = right_answers(table, ROWS, chosen, SPUS)
+    assert (right & ~same_identity(codes, codes)).any()
     words, photos = ([column[row] for row in ROWS] for column in (table.queries.texts["text"], table.queries.images))
     alike = torch.tensor([[any(a is not None and a == b for a, b in ((words[i], words[j]), (photos[i], photos[j])))
                            for j in range(len(ROWS))] for i in range(len(ROWS))])  # fmt: skip
@@ -47,7 +50,8 @@ def expected_losses(whole: Views) -> dict[str, torch.Tensor]:
         have = [r for r, row in enumerate(ROWS) if table.queries.has(view, complete=True)[row]]
         assert 1 < len(have) < len(ROWS)
         compare = partial(
-            info_nce, temperature=0.1, positive=torch.tensor(have), ignore=same_identity(codes[:, have], codes) | alike[have]
+            info_nce, temperature=0.1, positive=torch.tensor(have),
+            ignore=same_identity(codes[:, have], codes) | (alike | right)[have],
         )
         asked = vectors(table.queries.show([view] * len(have), ROWS[have]))
         found[name] = matryoshka(compare, [asked, vectors(whole)], [4, 8]).mean()

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from openmoon.errors import UserError
-from openmoon.training.monitor import check_alive, space_statistics
+from openmoon.space import space_statistics
+from openmoon.training.monitor import check_alive
 
 
 def test_known_spaces() -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hypothesis.strategies as st
 import numpy as np
 import torch
 import torch.nn.functional as F
+from hypothesis import given
 from torch import Tensor
 
 from openmoon.data.lists import Lists
-from openmoon.data.views import Parts
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.training.contrast import Batch, Contrast
+from openmoon.training.known import Known
 from openmoon.training.negatives import LEFT, NOBODY, Beside, ClassPool, Extra, FromLog, HardNegatives, LeftBehind
 from openmoon.training.queue import ItemQueue
-from tests.training.tables import pair_table
 
 B, E, DIM = 6, 5, 8
 
@@ -79,19 +80,42 @@ def test_what_a_query_wants_may_differ_from_what_its_item_is() -> None:
     queries, answers = unit(3, 1), unit(3, 2)
     codes = torch.tensor([[0, 1, 2]])
     wanted = torch.tensor([[0, 2, -1]])  # query 1 is a view of what item 2 is
-    found = Contrast(tau, (DIM,))(queries, answers, Batch(codes, torch.arange(3), wanted)).losses
+    found = Contrast(tau, (DIM,))(queries, answers, Batch(codes, torch.arange(3), wanted=wanted)).losses
     ignore = torch.zeros(3, 3, dtype=torch.bool)
     ignore[1, 2] = True
     torch.testing.assert_close(found, info_nce(queries, answers, 0.1, ignore=ignore))
 
 
-def test_hard_negatives_that_a_query_of_the_batch_was_answered_with_are_spared() -> None:
-    names = np.array(["a", "a", "b"], dtype=object)
-    table = pair_table(Parts({"text": names}, np.array([None] * 3, dtype=object)), np.array([0, 2, 4]), np.array([0, 0, 1]))
-    beside = Beside(np.array([1, 1, 1]), np.array([3, 2, 5]), np.zeros(3, bool))  # owned by the pair of "b"
-    spus = np.array([0, 0, 1, 1, 2, 3])
-    assert table.spared(np.array([0, 2]), beside, spus).product.tolist() == [5]  # "a" also chose 2, of one SPU with 3
-    assert table.spared(np.array([2]), beside, spus).product.tolist() == [3, 2, 5]
+def test_what_is_known_to_be_right_is_no_negative_wherever_it_comes_from() -> None:
+    """In the batch, beside it and in the queue; and it stays a negative of the other queries."""
+    queries, answers, hard = unit(3, 1), unit(3, 2), unit(2, 3)
+    spus = np.array([0, 0, 1, 1, 2, 3, 4])
+    known = Known.of(Lists.group(np.array([0, 0, 2]), np.array([3, 5, 1]), 4), np.array([0, 1, 2]), spus)
+    queue = ItemQueue(2, DIM, 1).double()
+    queue.push(unit(2, 4), torch.tensor([[3, 9]]), torch.tensor([5, 6]))
+    batch, extra = Batch(torch.tensor([[2, 1, 4]]), torch.arange(3), known), Extra(hard, torch.tensor([[0, 1]]), torch.arange(2))
+    found = Contrast(tau, (DIM,), queue=queue)(queries, answers, batch, extra=extra)
+    ignore = torch.eye(3, 7, dtype=torch.bool)
+    # SPUs of the columns: 2, 1, 4 in the batch, 0 and 1 beside it, 3 and 9 in the queue. Known: 1 and 3 for query 0, 0 for
+    # query 2; 1 is query 1's own
+    for row, column in ((0, 1), (0, 4), (0, 5), (2, 3), (1, 4)):
+        ignore[row, column] = True
+    columns = torch.cat([answers, hard, queue.vectors])
+    torch.testing.assert_close(found.losses, info_nce(queries, columns, 0.1, ignore=ignore))
+
+
+SOME = st.lists(st.integers(0, 8), max_size=4)
+
+
+@given(st.lists(SOME, min_size=1, max_size=5), SOME.filter(bool), st.data())
+def test_known_answers_agree_with_a_loop(answers: list[list[int]], candidates: list[int], data: st.DataObject) -> None:
+    owner = np.array([row for row, found in enumerate(answers) for _ in found], dtype=np.int64)
+    lists = Lists.group(owner, np.array([one for found in answers for one in found], dtype=np.int64), len(answers))
+    rows = data.draw(st.lists(st.integers(0, len(answers) - 1), min_size=1))
+    some = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1))
+    spus = np.arange(9) // 2
+    found = Known.of(lists, np.array(rows), spus).among(torch.tensor(some), torch.tensor(candidates))
+    assert found.tolist() == [[any(spus[one] == c for one in answers[rows[row]]) for c in candidates] for row in some]
 
 
 def test_triplets_agree_with_a_loop() -> None:

@@ -13,12 +13,13 @@ from torch import Tensor
 from openmoon.config import MOON_MIX
 from openmoon.data.blend import Blend
 from openmoon.data.views import Parts, Views
+from openmoon.io import hash_number
 from openmoon.losses import info_nce, matryoshka, same_identity, symmetric_info_nce
 from openmoon.training.contrast import Contrast
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
 from openmoon.training.pretrain import pretraining_objective
-from tests.training.tables import pair_table
+from tests.training.tables import pair_table, right_answers
 
 N, DIM = 12, 8
 
@@ -29,7 +30,7 @@ def column(*values: str | None) -> np.ndarray:
 
 def vectors(views: Views) -> Tensor:
     """A unit vector per distinct input."""
-    drawn = [np.random.default_rng(abs(hash(shown)) % 2**32).normal(size=DIM)
+    drawn = [np.random.default_rng(hash_number(repr(shown))).normal(size=DIM)
              for shown in zip(views.texts, views.images, strict=True)]  # fmt: skip
     return F.normalize(torch.from_numpy(np.stack(drawn)), dim=1)
 
@@ -92,11 +93,13 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
     asked_queries, asked_items = plan.views
     asked = [list(zip(views.texts, views.images, strict=True)) for views in (asked_queries, asked_items)]
     shown = [[views.index(row) for row in views] for views in asked]
-    codes = torch.tensor(np.stack([spus[rows % N], rows % 5, *shown]))
+    codes = torch.tensor(np.stack([spus[rows % N], *shown]))
+    right = right_answers(pairs(), rows, rows % N, spus)
+    assert (right & torch.from_numpy(rows[:, None] % 5 != rows % 5)).any(), "answers that are in the batch for another query"
     # a query that is a product finds neither that product nor its SPU among the negatives
     titles = list(items().texts["rich"])
     standing = [spus[titles.index(text)] if text and text.startswith("rich") else -1 for text in asked_queries.texts]
-    ignore = same_identity(codes, codes) | (torch.tensor(standing)[:, None] == torch.tensor(spus[rows % N]))
+    ignore = same_identity(codes, codes) | right | (torch.tensor(standing)[:, None] == torch.tensor(spus[rows % N]))
     expected = matryoshka(
         lambda q, p: info_nce(q, p, 0.1, ignore=ignore), [vectors(views) for views in plan.views], [4, 8]
     )
@@ -193,8 +196,8 @@ def test_pairs_count_by_their_weights() -> None:
         for one in (table, replace(table, weight=weight))
     ]
     encoded = [Encoded(vectors(views)) for views in plans[0].views]
-    codes = torch.from_numpy(np.stack([table.query[rows], table.item[rows]]))
-    ignore = same_identity(codes, codes)
+    codes = torch.from_numpy(table.item[rows])[None]
+    ignore = same_identity(codes, codes) | right_answers(table, rows, table.item[rows], np.arange(N))
     each = info_nce(encoded[0].vectors, encoded[1].vectors, 0.1, ignore=ignore)
     plain, weighed = (plan.loss(encoded).losses["info_nce"] for plan in plans)
     torch.testing.assert_close(plain, each.mean())

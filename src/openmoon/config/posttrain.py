@@ -88,7 +88,6 @@ class AlignmentConfig(Section):
     """The five objectives of `objectives: dual`, and on an encoder with experts what steers routing and their weights."""
 
     within: float = Field(0.3, ge=0)  # how much a product's own picture and text count beside queries and products
-    load_balance: float = Field(0.01, ge=0)  # experts are used alike
     weight_balance: float = Field(0.1, ge=0)  # no objective is forgotten
     sparsity: float = Field(0.01, ge=0)  # an expert serves few objectives
     naive: bool = False  # let the loss lower the weight of what is hard, for comparison
@@ -119,6 +118,8 @@ class PosttrainConfig(OptimConfig):
     triplet: TripletConfig | None = None
     objectives: Literal["mix", "dual"] = "mix"  # a pair under views drawn from mix, or under all views in five objectives
     alignment: AlignmentConfig = AlignmentConfig()
+    load_balance: float = Field(0.01, ge=0)  # how much it counts that experts are used alike
+    self_supervision: float = Field(0.0, ge=0)  # λ: how much two views of the chosen products' pictures count beside the pairs
     filter: FilterConfig | None = None
     coaugment: Fraction = 0.0  # share of the items' texts, and of their pictures, that `openmoon data augment` made
 

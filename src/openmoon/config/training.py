@@ -38,6 +38,7 @@ class PretrainConfig(OptimConfig):
 
     image_text: float = Field(1.0, ge=0)
     self_supervision: float = Field(2.0, ge=0)
+    with_text: Fraction = 0.5  # share of the second views of a picture that bring the product's text along
 
     @model_validator(mode="after")
     def _one_objective(self) -> PretrainConfig:

@@ -20,6 +20,13 @@ class Lists:
         order = np.argsort(owner, kind="stable")
         return cls(np.searchsorted(owner[order], np.arange(count + 1)), values[order].astype(np.int64))
 
+    @classmethod
+    def joined(cls, first: Lists, second: Lists) -> Lists:
+        """For each row the values of both."""
+        rows = np.arange(len(first))
+        (a, of_a), (b, of_b) = first.of(rows), second.of(rows)
+        return cls.group(np.concatenate([of_a, of_b]), np.concatenate([a, b]), len(first))
+
     def __len__(self) -> int:
         return len(self.start) - 1
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from openmoon.data.blend import Blend
 from openmoon.io import hash_number
@@ -18,6 +19,11 @@ def identities(column: Column) -> npt.NDArray[np.int64]:
     """(N,) int64, equal where a column holds the same; a missing value equals nothing, not even another one."""
     codes = {value: code for code, value in enumerate(dict.fromkeys(value for value in column if value is not None))}
     return np.array([-2 - row if value is None else codes[value] for row, value in enumerate(column)], np.int64)
+
+
+def codes(names: pl.Series) -> npt.NDArray[np.int64]:
+    """(N,) int64, equal for equal names."""
+    return names.rank("dense").to_numpy().astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class RetrievalResult(BaseModel):
     unknown_products: int  # labels of products that are not in the pool
     systems: list[str]
     cells: list[Cell]
+    effective_ranks: dict[str, dict[str, float]] = {}  # encoder → item view → of the items' vectors, 1 to their dimensions
 
     def save(self, path: Path) -> None:
         """Write JSON atomically."""

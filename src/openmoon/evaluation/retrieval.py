@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import torch
 from rich.progress import Progress
 
 from openmoon.errors import UserError
@@ -17,6 +18,7 @@ from openmoon.evaluation.metrics import chance_metrics, expected_metrics
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.evaluation.results import Cell, RetrievalResult
 from openmoon.runtime import machine, versions
+from openmoon.space import space_statistics
 
 DEFAULT_VIEWS = ("rich", "image", "rich+image")
 CHANCE, BM25 = "chance", "BM25"
@@ -62,7 +64,7 @@ def evaluate_retrieval(
             f"evaluation: none of the {len(labels):,} labelled queries of the {split} split asks for one of the "
             f"{len(items):,} products to be ranked; check the split and the product ids."
         )
-    systems, cells = compare(encoders, directions, progress)
+    found = compare(encoders, directions, progress)
     return RetrievalResult(
         recipe=recipe,
         split=split,
@@ -73,21 +75,31 @@ def evaluate_retrieval(
         pool=len(items),
         labels=len(labels),
         unknown_products=len(labels) - len(known),
-        systems=systems,
-        cells=cells,
+        systems=found.systems,
+        cells=found.cells,
+        effective_ranks=found.effective_ranks,
     )
+
+
+class Comparison(NamedTuple):
+    """The names of all systems, a cell per direction, and of every encoder's item vectors the effective rank per view."""
+
+    systems: list[str]
+    cells: list[Cell]
+    effective_ranks: dict[str, dict[str, float]]
 
 
 def compare(
     encoders: Mapping[str, Encode], directions: Sequence[Direction], progress: bool = False
-) -> tuple[list[str], list[Cell]]:
-    """Chance, BM25 where any direction has text on both sides, and every encoder: their names, and a cell per direction."""
+) -> Comparison:
+    """Chance, BM25 where any direction has text on both sides, and every encoder."""
     systems: dict[str, list[Metrics]] = {CHANCE: [chance_metrics(direction.candidates) for direction in directions]}
     if any("text" in direction.shared for direction in directions):
         systems[BM25] = [_bm25(direction) if "text" in direction.shared else None for direction in directions]
+    ranks: dict[str, dict[str, float]] = {}
     with Progress(disable=not progress) as bar:
         for name, encode in encoders.items():
-            systems[name] = _evaluate_encoder(name, encode, directions, bar)
+            systems[name], ranks[name] = _evaluate_encoder(name, encode, directions, bar)
     cells = [
         Cell(
             query=direction.queries.kind,
@@ -100,11 +112,14 @@ def compare(
         )
         for place, direction in enumerate(directions)
     ]
-    return list(systems), cells
+    return Comparison(list(systems), cells, ranks)
 
 
-def _evaluate_encoder(name: str, encode: Encode, directions: Sequence[Direction], bar: Progress) -> list[Metrics]:
-    """Metrics of one encoder for each direction. Queries of a kind and items of a view are encoded once."""
+def _evaluate_encoder(
+    name: str, encode: Encode, directions: Sequence[Direction], bar: Progress
+) -> tuple[list[Metrics], dict[str, float]]:
+    """Metrics of one encoder for each direction, and the effective rank of its items under each view. Queries of a kind and
+    items of a view are encoded once."""
     defined = [direction for direction in directions if direction.defined_for(encode)]
     kinds = {direction.queries.kind: direction.queries for direction in defined}
     pools = {direction.pool.view: direction.pool for direction in defined}
@@ -116,13 +131,15 @@ def _evaluate_encoder(name: str, encode: Encode, directions: Sequence[Direction]
 
     query_vectors = {kind: vectors(queries.inputs) for kind, queries in kinds.items()}
     found: dict[tuple[str, str], Metrics] = {}
+    ranks: dict[str, float] = {}
     for view, pool in pools.items():
         item_vectors = vectors(pool.inputs)
+        ranks[view] = space_statistics(torch.from_numpy(item_vectors))["effective_rank"]
         for direction in defined:
             if direction.pool is pool:
                 kind = direction.queries.kind
                 found[kind, view] = retrieval_metrics(query_vectors[kind], item_vectors, direction.pairs)
-    return [found.get((direction.queries.kind, direction.pool.view)) for direction in directions]
+    return [found.get((direction.queries.kind, direction.pool.view)) for direction in directions], ranks
 
 
 def _bm25(direction: Direction) -> dict[str, float]:

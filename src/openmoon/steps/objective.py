@@ -21,6 +21,7 @@ from openmoon.training.negatives import HardNegatives
 from openmoon.training.plan import Objective
 from openmoon.training.posttrain import Mix, PairTable
 from openmoon.training.queue import ItemQueue
+from openmoon.training.self_supervision import with_self_supervision
 
 
 class Built(NamedTuple):
@@ -47,14 +48,19 @@ def build_objective(
         gamma=config.circle.gamma, circle_margin=config.circle.margin,
         filter=SampleFilter(**config.filter.model_dump()) if config.filter else None,
     )  # fmt: skip
-    if not dual:
-        objective = posttrain.posttraining_objective(contrast, pairs, items, spus, mix, config.blend, hard)
-        return Built(objective, heads, contrast.queue)
-    matrix = None
-    if experts := encoder.config.fusion.experts:
-        matrix = AlignmentMatrix(experts, len(dual_alignment.OBJECTIVES))
-        heads["alignment"] = matrix
-    terms = dual_alignment.Alignment(**config.alignment.model_dump())
-    return Built(
-        dual_alignment.dual_alignment_objective(contrast, pairs, items, spus, matrix, terms, hard), heads, contrast.queue
-    )
+    if dual:
+        matrix = None
+        if experts := encoder.config.fusion.experts:
+            matrix = AlignmentMatrix(experts, len(dual_alignment.OBJECTIVES))
+            heads["alignment"] = matrix
+        terms = dual_alignment.Alignment(**config.alignment.model_dump(), load_balance=config.load_balance)
+        objective = dual_alignment.dual_alignment_objective(contrast, pairs, items, spus, matrix, terms, hard)
+    else:
+        objective = posttrain.posttraining_objective(
+            contrast, pairs, items, spus, mix, config.blend, hard, config.load_balance
+        )
+    if config.self_supervision:
+        objective = with_self_supervision(
+            objective, heads["temperature"], pairs.item, items, spus, encoder.dims, config.self_supervision
+        )
+    return Built(objective, heads, contrast.queue)

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from openmoon.config import Action, PosttrainConfig
-from openmoon.data.pairs.beside import also_chosen
-from openmoon.data.views import Column, Parts
+from openmoon.data.lists import Lists
+from openmoon.data.pairs.beside import also_chosen, chosen_in_visits
+from openmoon.data.views import Column, Parts, codes
 from openmoon.training.posttrain import Mix, PairTable
 
 
@@ -21,19 +22,17 @@ def pair_table(
     askers: np.ndarray | None = None,
 ) -> PairTable:
     """The training form of pairs; `chosen` are all that there were before any rule (`steps/pairs.py`). `weights` by action, 1
-    where it names none, are scaled to mean 1. With `sessions` pairs of one visit share an identity. `askers` (P,) are the rows
-    of products that queries were made of."""
+    where it names none, are scaled to mean 1. With `sessions` what was chosen in one visit is no negative. `askers` (P,) are the
+    rows of products that queries were made of."""
     name = pl.concat_str(pl.col("query_text").fill_null(""), pl.col("query_image_key").fill_null(""), separator="\0")
-    alone = np.arange(len(pairs))
-    own = "\0" + pl.Series(alone).cast(pl.String)  # what no session is called
-    visits = _codes(pairs["session"].fill_null(own)) if sessions else alone
     weight = None
     if weights:
         drawn = pairs["action"].replace_strict(weights, default=1.0, return_dtype=pl.Float64)
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
-    query = _codes(pairs.select(name).to_series())
-    return PairTable(query_parts(pairs), item, query, visits, also_chosen(pairs, chosen), weight, askers)
+    query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
+    known = Lists.joined(others, chosen_in_visits(pairs, chosen)) if sessions else others
+    return PairTable(query_parts(pairs), item, query, others, known, weight, askers)
 
 
 def query_parts(pairs: pl.DataFrame) -> Parts:
@@ -44,10 +43,6 @@ def query_parts(pairs: pl.DataFrame) -> Parts:
 def build_mix(config: PosttrainConfig) -> Mix:
     """The shares of views that the recipe asks for."""
     return Mix([m.query for m in config.mix], [m.item for m in config.mix], [m.share for m in config.mix])
-
-
-def _codes(names: pl.Series) -> np.ndarray:
-    return names.rank("dense").to_numpy().astype(np.int64)
 
 
 def _column(frame: pl.DataFrame, name: str) -> Column:

@@ -27,7 +27,7 @@ from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
 from openmoon.training.loop import nothing
-from openmoon.training.posttrain import Mix
+from openmoon.training.posttrain import PRODUCT, Mix
 
 MAX_VALIDATION_PAIRS = 2000  # per direction
 
@@ -48,7 +48,8 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         val = work.pairs.filter(split="val")
         items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
-        learnt = _inputs(items, [table.queries], work.learnt_rows if hard else np.unique(table.item))
+        met = np.union1d(table.item, table.others.values)  # others: a query may be shown as one
+        learnt = _inputs(items, [table.queries], work.learnt_rows if hard else met)
         shown = _inputs(items, [table.queries, query_parts(val)], np.arange(len(items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
         if starts_untrained(recipe):
@@ -57,7 +58,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     built = build_objective(config, encoder, table, items, work.spus, mix, negatives)
     return train_stage(
         "posttrain", work, featurize, config, len(table), built.heads, built.objective,
-        lambda: _validate(work, featurize, val), fresh,
+        lambda: _validate(work, featurize, val, *_taught_views(config)), fresh,
         origin=content_hash(encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint(),
                             variants_hash(items), table.fingerprint(), negatives.fingerprint()),
         learnt_until=latest(start_learnt_until(recipe), latest_event(work, found)),
@@ -79,15 +80,28 @@ def _fitting(work: Workspace, config: PosttrainConfig, mix: Mix, encoder: Produc
     return found._replace(pairs=found.pairs.filter(pl.Series(fits)))
 
 
-def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict[str, float]:
-    """Recall@1 and MRR per kind of query over the products of the validation split (all products, if queries are split);
-    the score is the mean MRR."""
+def _taught_views(config: PosttrainConfig) -> tuple[list[str], str]:
+    """The kinds of queries that are trained, of text and image, and the most that a product shows to them."""
+    if config.objectives == "dual":
+        return ["text", "image"], "rich+image"
+    asked = {part for mix in config.mix for part in ("text", "image") if part in mix.query or mix.query == PRODUCT}
+    return sorted(asked, reverse=True), "image" if all(mix.item == "image" for mix in config.mix) else "rich+image"
+
+
+def _validate(
+    work: Workspace, featurize: Featurizer, val: pl.DataFrame, kinds: list[str], shown: str
+) -> dict[str, float]:
+    """Recall@1 and MRR per kind of query over the products of the validation split (all products, if queries are split), which
+    are `shown` under one view, where they have it; the score is the mean MRR."""
     pool = work.rows("val") if work.recipe.data.split.by == "product" else np.arange(len(work.items))
+    pool = pool[work.parts.has(shown)[pool]]
     position = np.full(len(work.items), -1)
     position[pool] = np.arange(len(pool))
-    items = featurize.vectors(work.parts, "rich+image", pool)
+    items = featurize.vectors(work.parts, shown, pool)
+    val = val.filter(pl.Series(position[val["item"].to_numpy()] >= 0))
     metrics: dict[str, float] = {}
-    for view, column in (("text", "query_text"), ("image", "query_image_key")):
+    for view in kinds:
+        column = {"text": "query_text", "image": "query_image_key"}[view]
         pairs = (
             val.filter(pl.col(column).is_not_null())
             .unique([column, "item"], maintain_order=True)
@@ -105,7 +119,8 @@ def _validate(work: Workspace, featurize: Featurizer, val: pl.DataFrame) -> dict
             metrics |= {f"{view}_r1": found["recall@1"], f"{view}_mrr": found["mrr"]}
     scores = [value for name, value in metrics.items() if name.endswith("_mrr")]
     if not scores:
-        raise UserError("data.split.val: the validation split has no query→item pair; raise data.split.val.")
+        raise UserError(f"data.split.val: the validation split has no query→item pair (of {' or '.join(kinds)}); raise "
+                        "data.split.val.")  # fmt: skip
     return {"score": sum(scores) / len(scores), **metrics}
 
 

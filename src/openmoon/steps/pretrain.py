@@ -51,14 +51,16 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
             "image_text": retrieval_metrics(images, texts, same),
             "view_image": retrieval_metrics(views, images, same),
         }
-        score = sum(metrics["mrr"] for metrics in found.values()) / len(found)
+        taught = ["text_image", "image_text"] if config.image_text else []
+        taught += ["view_image"] if config.self_supervision else []
+        score = sum(found[name]["mrr"] for name in taught) / len(taught)
         return {"score": score, **{f"{name}_r1": metrics["recall@1"] for name, metrics in found.items()}}
 
     temperature = Temperature(config.temperature)
     return train_stage(
         "pretrain", work, featurize, config, len(rows), nn.ModuleDict({"temperature": temperature}),
         pretraining_objective(
-            temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision),
+            temperature, parts, work.spus, rows, encoder.dims, config.image_text, config.self_supervision, config.with_text),
         validate, fresh, origin=encoder.fingerprint(PRETRAINED), learnt_until=NO_BEHAVIOUR, world=world,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -19,7 +20,7 @@ from openmoon.data.schema import ACTIONS, REJECTED
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import split_pairs
 from openmoon.data.text import item_texts
-from openmoon.data.views import Parts
+from openmoon.data.views import Parts, codes
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash
 from openmoon.models.encoder import ProductEncoder
@@ -45,13 +46,14 @@ class Workspace:
     @cached_property
     def spus(self) -> np.ndarray:
         """(N,) int64, equal for products of one SPU."""
-        return _codes(self.items["spu_id"])
+        return codes(self.items["spu_id"])
 
     @cached_property
     def pairs(self) -> pl.DataFrame:
-        """Query→item pairs from behaviour: query_text, query_image_key, product_id, count, users, session, action, split, item
+        """Query→item pairs from behaviour: query_text, query_image_key, product_id, count, users, visits, action, split, item
         (row of `items`), and asked_text, which stays when a rule takes the text away."""
-        pairs, counts = split_pairs(self._behaviour, self.items.select("product_id", "split"), self.recipe.data.split)
+        actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
+        pairs, counts = split_pairs(self.behaviour(actions), self.items.select("product_id", "split"), self.recipe.data.split)
         for what, count in counts.items():
             console.print(f"  pairs: {count:,} {what}")
         rows = self.items.select("product_id").with_row_index("item")
@@ -65,36 +67,35 @@ class Workspace:
         met = met.join(rows, on="product_id", maintain_order="left")
         return met.select("query_image_key", "item", "action", asked_text="query_text")
 
-    @cached_property
-    def _behaviour(self) -> pl.DataFrame:
-        """The pairs before they are split; `split` is the label that the log gives them."""
+    def behaviour(self, actions: Sequence[str], tell: bool = True) -> pl.DataFrame:
+        """The pairs of some actions before they are split; `split` is the label that the log gives them. With `tell` it is said
+        what is left out."""
         if self.shop.events is None:
             raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
         if not self.shop.logs_queries:
             raise UserError("data.events: this step needs queries, but no click, cart or purchase has query_text or query_image; "
                             "log what was searched for, or name labelled queries in data.queries to evaluate on.")  # fmt: skip
-        actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
         chosen = self.shop.events.filter(pl.col("action").is_in(actions))
         if self.recipe.data.split.by == "given":
             everything, chosen = len(chosen), under_one_label(chosen)
-            if lost := everything - len(chosen):
+            if tell and (lost := everything - len(chosen)):
                 console.print(f"  pairs: {lost:,} events left out, others of their pair are held out")
-        return self.with_picture_keys(behaviour_pairs(chosen, actions))
+        return self.with_picture_keys(behaviour_pairs(chosen, actions), tell)
 
-    def with_picture_keys(self, queries: pl.DataFrame) -> pl.DataFrame:
-        """Add `query_image_key`, null where there is no readable picture; drop and count rows without a query left."""
+    def with_picture_keys(self, queries: pl.DataFrame, tell: bool = True) -> pl.DataFrame:
+        """Add `query_image_key`, null where there is no readable picture; drop rows without a query left, and `tell` how many."""
         keys = _picture_keys(self.images, self.shop, queries["query_image"].drop_nulls().unique().to_list())
         keyed = queries.join(keys.rename({"image": "query_image", "image_key": "query_image_key"}), on="query_image",
                              how="left", maintain_order="left")  # fmt: skip
         kept = keyed.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
-        if lost := len(keyed) - len(kept):
+        if tell and (lost := len(keyed) - len(kept)):
             console.print(f"  [yellow]{lost:,} query→item pairs dropped[/]: no text, and their photo cannot be read")
         return kept
 
     @cached_property
     def categories(self) -> np.ndarray:
         """(N,) int64, equal for products of one category; products without one are a category too."""
-        return _codes(self.items["category"].fill_null(""))
+        return codes(self.items["category"].fill_null(""))
 
     def rows(self, split: str) -> np.ndarray:
         """Rows of `items` that belong to `split`."""
@@ -222,6 +223,3 @@ def _picture_keys(images: ImageCache, shop: Shop, names: list[str]) -> pl.DataFr
     found = [(name, key) for name, key in zip(names, readable, strict=True) if key is not None]
     return pl.DataFrame(found, schema={"image": pl.String, "image_key": pl.String}, orient="row")
 
-
-def _codes(names: pl.Series) -> np.ndarray:
-    return names.rank("dense").to_numpy().astype(np.int64)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from openmoon.losses import circle, in_blocks, info_nce, matryoshka, same_identity, sigmoid, too_similar
 from openmoon.training.filtering import SampleFilter
+from openmoon.training.known import Known
 from openmoon.training.negatives import Extra
 from openmoon.training.queue import ItemQueue
 
@@ -21,20 +22,22 @@ LossName = Literal["info_nce", "circle", "sigmoid"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Identities (K, B) int64 and product rows (B,) int64 of B pairs' items. Candidates that share an identity with what a
-    query wants are none of its negatives; `wanted` (K, B) are the identities on the side of the queries, where they differ. For
-    blended queries the row whose item they also want, `second` (B,), and the share of their own, `share` (B,)."""
+    """Identities (K, B) int64, the first of them SPUs, and product rows (B,) int64 of B pairs' items. Candidates that share an
+    identity with what a query wants are none of its negatives, nor is what is `known` to be right for it; `wanted` (K, B) are the
+    identities on the side of the queries, where they differ. For blended queries the row whose item they also want, `second`
+    (B,), and the share of their own, `share` (B,)."""
 
     codes: Tensor
     products: Tensor
+    known: Known | None = None
     wanted: Tensor | None = None
     second: Tensor | None = None
     share: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        moved = (None if t is None else t.to(device) for t in (self.wanted, self.second, self.share))
-        return Batch(self.codes.to(device), self.products.to(device), *moved)
+        moved = (None if part is None else part.to(device) for part in (self.known, self.wanted, self.second, self.share))
+        return Batch(self.codes.to(device), self.products.to(device), *moved)  # type: ignore[arg-type]
 
 
 class Compared(NamedTuple):
@@ -49,8 +52,8 @@ class Contrast:
     """`loss` over queries and items under every Matryoshka cut of `dims`.
 
     Negatives are the other items of the batch, hard ones that stand beside it and, with a `queue`, those of earlier steps;
-    never those that share an identity with the query's pair, nor, with a `margin`, those that score higher than the own item by
-    more than it.
+    never those that share an identity with the query's pair or are known to be right for it, nor, with a `margin`, those that
+    score higher than the own item by more than it.
     `log_q` (products,) corrects InfoNCE for popularity. `gamma` and `circle_margin` are the circle loss's. With a `filter` the
     losses of pairs that look mislabelled are weighed down.
     """
@@ -90,13 +93,17 @@ class Contrast:
             if extra is not None:  # not met for being popular: neither favoured nor spared
                 log_q[len(answers) : len(answers) + len(extra.products)] = log_q[: len(answers)].mean()
 
+        def right_for(rows: Tensor) -> Tensor:
+            same = same_identity(wanted[:, rows], codes)
+            return same if batch.known is None else same | batch.known.among(rows, codes[0])
+
         def of(rows: Tensor) -> Tensor:
             own = among[rows]
-            ignore = same_identity(wanted[:, own], codes)
+            ignore = right_for(own)
             options: dict[str, Tensor | None] = {"log_q": log_q} if log_q is not None else {}
             if batch.second is not None and batch.share is not None:
                 second = batch.second[own]
-                ignore = ignore | same_identity(wanted[:, second], codes)
+                ignore = ignore | right_for(second)
                 options |= {"second": second, "share": batch.share[own].to(items)}
             confidence = queries.new_ones(len(rows))
             if self.margin is not None or self.filter is not None:

@@ -24,6 +24,7 @@ from openmoon.losses.dual_alignment import (
     weight_balance,
 )
 from openmoon.training.contrast import Batch, Contrast, codes_of
+from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable
@@ -33,8 +34,8 @@ WHOLE = "rich+image"  # a product with all that it has
 PRODUCT_VIEWS, PRODUCT_SHARES = (WHOLE, "title+image", "image"), (0.5, 0.3, 0.2)
 OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
 
-# by which a pair's item may be another's false negative: SPU, query, session, product as shown, the query's words, its photo
-IDENTITIES = 6
+# by which a pair's item may be another's false negative: SPU, product as shown, the query's words, its photo
+IDENTITIES = 4
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def dual_alignment_objective(
         chosen = pairs.item[rows]
         views = [products_shown(chosen, rows, rng)]
         products = torch.from_numpy(chosen)
-        names = (spus[chosen], pairs.query[rows], pairs.session[rows], views[0].identity(), words[rows], photos[rows])
-        batch = Batch(codes_of(*names), products)
+        names = (spus[chosen], views[0].identity(), words[rows], photos[rows])
+        batch = Batch(codes_of(*names), products, Known.of(pairs.known, rows, spus))
         meetings: list[_Meeting] = []
         for objective, view in enumerate(("text", "image", "text+image")):
             have = np.flatnonzero(pairs.queries.has(view, complete=True)[rows])
@@ -103,11 +104,11 @@ def dual_alignment_objective(
             place = len(views)
             meetings += [_Meeting(3, place, place + 1, within), _Meeting(4, place + 1, place, within)]
             views += [pictures, texts]
-        beside = pairs.spared(rows, hard.draw(rows, rng), spus)
+        beside = hard.draw(rows, rng)
         if len(beside.owner):
             views.append(products_shown(beside.product, rows[beside.owner], rng))
             nobody = np.full(len(beside.owner), NOBODY)
-            codes = codes_of(spus[beside.product], nobody, nobody, views[-1].identity(), nobody, nobody)
+            codes = codes_of(spus[beside.product], views[-1].identity(), nobody, nobody)
         if not meetings:
             raise UserError(f"posttrain: a batch of {len(rows)} pairs holds nothing that the five objectives compare (two "
                             "queries of a kind, or two products with text and picture); raise posttrain.batch_size.")  # fmt: skip
@@ -124,6 +125,7 @@ def dual_alignment_objective(
                          for m in meetings if m.among is not None]  # fmt: skip
                 output.losses["triplet"] = torch.stack(found).mean() if found else answers.sum() * 0
             contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
+            output.figures.update(hard.figures(beside, len(rows)))
             return output
 
         return Plan(views, loss)

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from openmoon.errors import UserError
+from openmoon.space import space_statistics
 from openmoon.training.backward import backward
 from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
 from openmoon.training.distributed import ALONE, World
 from openmoon.training.log import MetricsLog
-from openmoon.training.monitor import check_alive, space_statistics
+from openmoon.training.monitor import check_alive
 from openmoon.training.optim import rate
 from openmoon.training.plan import Encode, Objective
 

@@ -1,26 +1,11 @@
-"""Is the embedding space alive? Mean pairwise cosine and effective rank of a batch of vectors, and a stop when it dies."""
+"""Is the embedding space alive? A stop when it dies."""
 
 from __future__ import annotations
-
-import torch
-from torch import Tensor
 
 from openmoon.errors import UserError
 
 COLLAPSED_COSINE = 0.99
 COLLAPSED_RANK = 1.5
-
-
-@torch.no_grad()
-def space_statistics(vectors: Tensor) -> dict[str, float]:
-    """`mean_cosine` between different rows and `effective_rank` (Roy & Vetterli 2007: exp of the entropy of the
-    normalised singular values, 1..min(B, D)) of unit vectors (B, D)."""
-    n = len(vectors)
-    mean_cosine = (vectors.sum(0).square().sum() - n) / max(n * (n - 1), 1)
-    singular = torch.linalg.svdvals(vectors.double())
-    share = singular / singular.sum()
-    entropy = -(share * share.clamp(min=1e-12).log()).sum()
-    return {"mean_cosine": float(mean_cosine), "effective_rank": float(entropy.exp())}
 
 
 def check_alive(statistics: dict[str, float], stage: str, step: int) -> None:

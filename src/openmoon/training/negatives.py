@@ -130,5 +130,9 @@ class HardNegatives:
             left.append(np.full(len(row), name == LEFT))
         return Beside(np.concatenate(owner), np.concatenate(product), np.concatenate(left))
 
+    def figures(self, beside: Beside, pairs: int) -> dict[str, float]:
+        """For the log: how many a pair of the step has."""
+        return {"hard negatives per pair": len(beside.owner) / pairs} if self.sources else {}
+
 
 NONE = HardNegatives({})

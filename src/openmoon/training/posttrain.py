@@ -13,27 +13,29 @@ from openmoon.data.blend import draw_partners
 from openmoon.data.lists import Lists
 from openmoon.data.views import Parts, Views
 from openmoon.io import content_hash
+from openmoon.losses.dual_alignment import load_balance
 from openmoon.training.contrast import Batch, Contrast, codes_of
-from openmoon.training.negatives import NOBODY, NONE, Beside, Extra, HardNegatives
+from openmoon.training.known import Known
+from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 
 PRODUCT = "rich+image"  # a query shown as a product: another one that was chosen for the same query
-# by which a candidate may be a false negative: SPU, query, session, query as shown, item as shown, SPU of a product that asks
-IDENTITIES = 6
+# by which a candidate may be a false negative: SPU, query as shown, item as shown, SPU of a product that asks
+IDENTITIES = 4
 
 
 @dataclass(frozen=True)
 class PairTable:
     """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
-    identity of each query (equal for equal inputs) and `session` (P,) of its visit, `others` the further products that were
-    chosen for the query, `weight` (P,), how much each pair counts (None: all alike), and `asker` (P,), the product that a query
-    was made of (None: shoppers asked)."""
+    identity of each query (equal for equal inputs), `others` the further products that were chosen for the query, `known` all
+    that is no negative of it, `weight` (P,), how much each pair counts (None: all alike), and `asker` (P,), the product that a
+    query was made of (None: shoppers asked)."""
 
     queries: Parts
     item: np.ndarray
     query: np.ndarray
-    session: np.ndarray
     others: Lists
+    known: Lists
     weight: np.ndarray | None = None
     asker: np.ndarray | None = None
 
@@ -46,12 +48,9 @@ class PairTable:
 
     def fingerprint(self) -> str:
         """Identity of the pairs, which a run's checkpoint belongs to."""
-        parts = (self.item, self.query, self.session, self.others.start, self.others.values, self.weight, self.asker)
+        lists = (self.others.start, self.others.values, self.known.start, self.known.values)
+        parts = (self.item, self.query, *lists, self.weight, self.asker)
         return content_hash(*(b"" if part is None else part.tobytes() for part in parts))
-
-    def spared(self, rows: np.ndarray, beside: Beside, spus: np.ndarray) -> Beside:
-        """Hard negatives of the pairs in `rows` without those that any of their queries is known to be answered with too."""
-        return beside.take(~np.isin(spus[beside.product], spus[self.others.of(rows)[0]]))
 
     def asks(self, view: str) -> np.ndarray:
         """(P,) bool: pairs whose query can be shown under `view`."""
@@ -93,12 +92,12 @@ class Mix:
 
 def posttraining_objective(
     contrast: Contrast, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix, blend: float = 0.0,
-    hard: HardNegatives = NONE,
+    hard: HardNegatives = NONE, balance: float = 0.01,
 ) -> Objective:  # fmt: skip
     """The contrast of a batch of pairs, each shown under views drawn from `mix`. No negatives are the items of the same SPU,
-    of the same query or session, and those whose query or item looks the same under the views drawn. A share `blend` of the
+    what the pair knows to be right, and those whose query or item looks the same under the views drawn. A share `blend` of the
     queries that are pictures alone is blended with another, and looks for the items of both. `hard` negatives are shown under the
-    view of the item that they stand beside."""
+    view of the item that they stand beside. An encoder with experts is also to use them alike, by `balance`."""
     chances = mix.probabilities(pairs, items).cumsum(1)
     if (chances[:, -1] < 0.5).any():
         raise ValueError("some pairs fit no combination of the mix; drop them before training")
@@ -109,9 +108,9 @@ def posttraining_objective(
         chosen = pairs.item[rows]
         asked, standing = pairs.ask([mix.query[k] for k in kind], rows, items, rng)
         shown = items.draw([mix.item[k] for k in kind], chosen, rng)
-        names = (spus[chosen], pairs.query[rows], pairs.session[rows], asked.identity(), shown.identity())
+        names = (spus[chosen], asked.identity(), shown.identity())
         batch = Batch(
-            codes_of(*names, spus[chosen]), torch.from_numpy(chosen),
+            codes_of(*names, spus[chosen]), torch.from_numpy(chosen), Known.of(pairs.known, rows, spus),
             wanted=codes_of(*names, np.where(standing >= 0, spus[standing], NOBODY)),
         )  # fmt: skip
         if blend:
@@ -120,13 +119,13 @@ def posttraining_objective(
             asked = asked.blended(partner, share)
             batch = replace(batch, second=torch.from_numpy(partner), share=torch.from_numpy(share))
         views = [asked, shown]
-        beside = pairs.spared(rows, hard.draw(rows, rng), spus)
+        beside = hard.draw(rows, rng)
         beside = beside.take(shows[kind[beside.owner], beside.product])
         if len(beside.owner):
             views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng))
             nobody = np.full(len(beside.owner), NOBODY)
             beside_spus = spus[beside.product]
-            codes = codes_of(beside_spus, nobody, nobody, nobody, views[2].identity(), beside_spus)
+            codes = codes_of(beside_spus, nobody, views[2].identity(), beside_spus)
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             queries, answers = encoded[0].vectors, encoded[1].vectors
@@ -137,7 +136,11 @@ def posttraining_objective(
             losses: dict[str, Tensor] = {contrast.loss: pairs.weigh(found.losses, rows).mean()}
             if hard.triplet is not None and extra is not None:
                 losses["triplet"] = hard.triplet(queries, np.arange(len(rows)), answers, beside, extra)
-            return StepOutput(losses, answers, contrast.figures(found))
+            routings = [one.routing for one in encoded if one.routing is not None]
+            if routings:
+                routing = torch.cat(routings)
+                losses["load balance"] = balance * load_balance(routing[:, 0], routing[:, 1])
+            return StepOutput(losses, answers, contrast.figures(found) | hard.figures(beside, len(rows)))
 
         return Plan(views, loss)
 

@@ -2,7 +2,7 @@
 
 Reconstructed: the papers pretrain a generative model on catalogue questions; a compact encoder instead aligns picture and
 text inside a product, with the self-supervision of "Visual Encoding and Debiasing for CTR Prediction", step 1. Half of the
-second views bring the product's text along, so that text and picture together stay close to the picture alone.
+second views (`with_text`) bring the product's text along, so that text and picture together stay close to the picture alone.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from openmoon.data.views import Parts
-from openmoon.losses import info_nce, matryoshka, same_identity, symmetric_info_nce
+from openmoon.losses import matryoshka, same_identity, symmetric_info_nce
+from openmoon.training.contrast import codes_of
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
+from openmoon.training.self_supervision import views_loss
 
 COUNTERPARTS = ("image", "title+image", "rich+image")  # what a view of a picture should find: another view, the product
-COUNTERPART_SHARES = (0.5, 0.25, 0.25)
 
 
 def pretraining_objective(
@@ -30,13 +31,16 @@ def pretraining_objective(
     dims: Sequence[int],
     image_text: float,
     self_supervision: float,
+    with_text: float = 0.5,
 ) -> Objective:
     """Losses of a batch of products.
 
     `items` are all products, `spus` (N,) int64 their SPUs, `rows` the products of the training split (an element of a
     batch indexes `rows`). `image_text` and `self_supervision` weigh the two losses; a product without picture or without
-    text takes no part in what it lacks.
+    text takes no part in what it lacks. Products of one SPU are no negatives of each other, nor are those that look the same or
+    are called the same.
     """
+    shares = (1 - with_text, with_text / 2, with_text / 2)
     has_image, has_text = items.has("image"), items.has("rich")
 
     def plan(batch: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
@@ -44,13 +48,14 @@ def pretraining_objective(
         both = products[has_image[products] & has_text[products]]
         pictured = products[has_image[products]]
         views = [items.show(["image"] * len(pictured), pictured)]
+        pictures = views[0].identity()
         align = bool(image_text) and len(both) > 1
         supervise = bool(self_supervision) and len(pictured) > 1
         if align:
             kinds = np.where(items.has("title")[both], rng.choice(["title", "rich"], len(both)), "rich")
             views.append(items.show(list(kinds), both))
         if supervise:
-            shown = rng.choice(COUNTERPARTS, len(pictured), p=COUNTERPART_SHARES)
+            shown = rng.choice(COUNTERPARTS, len(pictured), p=shares)
             views.append(items.show(list(shown), pictured))
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
@@ -58,18 +63,14 @@ def pretraining_objective(
             losses: dict[str, Tensor] = {}
             if align:
                 matched = torch.from_numpy(np.flatnonzero(has_text[pictured])).to(first.device)
-                found = partial(symmetric_info_nce, temperature=temperature(), ignore=_same(spus[both], first))
+                codes = codes_of(spus[both], pictures[has_text[pictured]], views[1].identity()).to(first.device)
+                found = partial(symmetric_info_nce, temperature=temperature(), ignore=same_identity(codes, codes))
                 losses["image_text"] = image_text * matryoshka(found, [first[matched], others[0]], dims).mean()
             if supervise:
-                found = partial(info_nce, temperature=temperature(), ignore=_same(spus[pictured], first))
-                losses["self_supervision"] = self_supervision * matryoshka(found, [first, others[-1]], dims).mean()
+                codes = codes_of(spus[pictured], pictures)
+                losses["self_supervision"] = self_supervision * views_loss(first, others[-1], codes, temperature(), dims)
             return StepOutput(losses, first)
 
         return Plan(views, loss)
 
     return plan
-
-
-def _same(spus: np.ndarray, beside: Tensor) -> Tensor:
-    codes = torch.from_numpy(spus)[None].to(beside.device)
-    return same_identity(codes, codes)

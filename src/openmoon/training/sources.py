@@ -19,7 +19,7 @@ from openmoon.data.blend import Blend, blend_pictures
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
-from openmoon.io import content_hash
+from openmoon.io import content_hash, hash_number
 from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.onnx.trunks import onnx_image_trunk
 from openmoon.models.text_trunk import TextTrunk
@@ -134,9 +134,11 @@ class CachedImages:
         for start in progress(range(0, len(names), CHUNK), what, len(names)):
             chunk = names[start : start + CHUNK]
             pixels = self.cache.pixels([name.partition(".")[0] for name in chunk])
-            if view:
-                rng = np.random.default_rng([view, *content_hash(*chunk).encode()])
-                images = random_view(pixels, self.cache.size, self.strength, rng)
+            if view:  # each in its own way, whatever stands beside it: a killed run fills the rest as one that was not
+                images = torch.cat([
+                    random_view(one[None], self.cache.size, self.strength, np.random.default_rng(hash_number(name)))
+                    for name, one in zip(chunk, pixels, strict=True)
+                ])  # fmt: skip
             else:
                 images = plain_view(pixels, self.cache.size)
             self.store.append(chunk, list(forward(images).cpu().numpy()))

@@ -31,7 +31,7 @@ def test_chosen_actions_with_a_query_become_distinct_pairs() -> None:
         (None, "photo.jpg", "b", 1, "click"),
     ]
     assert found["users"].to_list() == [["u", "v"], ["v"]]
-    assert found["session"].to_list() == ["u/visit u", "v/visit v"]
+    assert found["visits"].to_list() == [["u/visit u", "v/visit v"], ["v/visit v"]]
     assert found["latest"].to_list() == [START + timedelta(minutes=1), START + timedelta(minutes=3)], "carts are not asked for"
 
 
@@ -57,6 +57,6 @@ def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:
     assert found["asker"].to_list() == ["a", "b"]
     assert found["latest"].to_list() == [START + timedelta(minutes=2), START + timedelta(minutes=4)], "of the second click"
     same_names = log.with_columns(session_id=pl.lit("1"))  # visits numbered for each shopper
-    assert co_click_pairs(same_names, ["click"], catalog).rows() == found.with_columns(session=pl.lit("u/1")).rows()
+    assert co_click_pairs(same_names, ["click"], catalog).rows() == found.with_columns(visits=pl.lit(["u/1"])).rows()
     by_day = co_click_pairs(events(rows, "uuuvu", sessions=False), ["click"], catalog)
     assert by_day.select("query_text", "product_id").rows() == found.select("query_text", "product_id").rows()

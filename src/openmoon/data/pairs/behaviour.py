@@ -12,7 +12,7 @@ from openmoon.data.splits import PRIORITY
 STRENGTH = pl.Enum(ACTIONS)
 _SUMMARY = (
     pl.len().alias("count"), pl.col("user_id").unique(maintain_order=True).alias("users"),
-    pl.format("{}/{}", "user_id", "session_id").drop_nulls().first().alias("session"),
+    pl.format("{}/{}", "user_id", "session_id").drop_nulls().unique(maintain_order=True).alias("visits"),
     pl.col("action").cast(STRENGTH).max().cast(pl.String), pl.col("split").first(),
     pl.col("timestamp").max().alias("latest"),
 )  # fmt: skip
@@ -36,7 +36,7 @@ def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFram
     """Distinct (query_text, query_image, product_id) of the events whose action is in `actions`, in order of first use.
 
     Texts are as in `asked_words`. Events without a query are left out: there is nothing to pair. `count` says how
-    often the pair was chosen, `users` by whom, `session` in which visit first, `action` is the strongest that it saw
+    often the pair was chosen, `users` by whom, `visits` in which sessions, `action` is the strongest that it saw
     (impression < click < cart < purchase), `latest` the last time; `split` is kept for logs that bring their own.
     """
     return (

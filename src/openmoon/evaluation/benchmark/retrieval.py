@@ -33,7 +33,7 @@ def retrieval_task(
     at least one of them.
     """
     directions, notes = _directions(suite, seed)
-    names, cells = compare({s.name: s.encode for s in systems if s.encode is not None}, directions, progress)
+    names, cells, _ = compare({s.name: s.encode for s in systems if s.encode is not None}, directions, progress)
     without = [system.name for system in systems if system.encode is None]
     cells = [cell.model_copy(update={"metrics": cell.metrics | dict.fromkeys(without)}) for cell in cells]
     return [name for name in names if name not in {s.name for s in systems}] + [s.name for s in systems], cells, notes

@@ -17,8 +17,9 @@ from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs.behaviour import behaviour_pairs
+from openmoon.data.pairs.taught import taught_queries
 from openmoon.data.shop import Shop, load_shop
-from openmoon.data.splits import split_pairs, without_seen
+from openmoon.data.splits import without_seen
 from openmoon.data.tables import read_parquet
 from openmoon.data.text import item_texts
 from openmoon.errors import UserError
@@ -29,7 +30,6 @@ SAMPLE_SPLIT, SAMPLE_SIDE = SplitConfig(val=0.1, test=0.25), 128  # of recipes/s
 FASHION_SPLIT, FASHION_SIDE = SplitConfig(val=0.05, test=1000), 160  # of recipes/fashion.yaml
 SMALL = 5000  # products from which a thousand are held out; of fewer a fifth
 SAMPLE_ATTRIBUTES = ["colour", "material", "pattern", "brand"]
-LEARNT = (("click", "cart", "purchase"), ("cart", "purchase"), ("purchase",))  # actions that encoders are usually taught by
 
 
 def read_sample(folder: Path, scratch: Path, advance: Callable[[int], object]) -> Suite:
@@ -94,21 +94,13 @@ def _queries(
     labelled = shop.queries.join(pool, on="product_id", how="semi", maintain_order="left")
     found, notes = keyed(labelled), []
     if shop.events is not None:
-        taught = [_taught(keyed(behaviour_pairs(shop.events, actions)), products, split) for actions in LEARNT]
-        found, lost = without_seen(found, pl.concat(taught))
+        events = shop.events
+        taught = taught_queries(lambda actions: keyed(behaviour_pairs(events, actions)), products, split)
+        found, lost = without_seen(found, taught)
         what = {"query_text": "words", "query_image_key": "photo"}
         notes = [f"{count:,} of {len(labelled):,} labelled queries lose their {what[column]}: shoppers used it for products "
                  "outside the test part" for column, count in lost.items()]  # fmt: skip
     return found.with_columns(query_image=shop.readable_paths("query_image")).select(QUERIES), notes
-
-
-def _taught(pairs: pl.DataFrame, products: pl.DataFrame, split: SplitConfig) -> pl.DataFrame:
-    """query_text, query_image_key of the pairs that teach; where they are too few to be divided, of all outside the test."""
-    try:
-        divided, _ = split_pairs(pairs, products, split)
-    except UserError:
-        divided = pairs.drop("split").join(products, on="product_id")
-    return divided.filter(pl.col("split") != "test").select("query_text", "query_image_key")
 
 
 def _with_keys(
