@@ -100,6 +100,13 @@ def test_pairs_are_accounted_for(recipe: Path, finished: object, cli: Cli) -> No
     assert "none (posttrain.pairs)" in plain
 
 
+def test_queries_may_be_shown_as_products_that_no_pair_is_left_of(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    folder = place("capped")
+    asks = "posttrain.mix=[{query: rich+image, item: rich+image, share: 1}]"
+    cli("posttrain", recipe, f"workdir={folder}", f"data.cache={folder / 'fresh'}", "posttrain.pairs={per_user: 1}", asks)
+    assert len(losses(folder)) > 1
+
+
 def test_training_goes_on_from_a_saved_encoder(recipe: Path, finished: object, cli: Cli, tmp_path: Path) -> None:
     encoder = recipe.parent / "run" / "posttrain" / "encoder"
     options = [f"workdir={tmp_path}", f"data.cache={recipe.parent / 'run' / 'cache'}", f"posttrain.start={encoder}"]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+import yaml
 
 from openmoon import ProductEncoder
 from openmoon.config import EncoderConfig, Recipe
@@ -25,6 +26,8 @@ def recipe(workdir: Path, encoder: EncoderConfig, **changes: object) -> Recipe:
 def trained(workdir: Path, stage: str, encoder: ProductEncoder) -> None:
     encoder.save_pretrained(workdir / stage / "encoder")
     (workdir / stage / "summary.json").write_text(json.dumps({"data_hash": "abc"}))
+    by = recipe(workdir, encoder.config).model_dump(mode="json")
+    (workdir / stage / "recipe.yaml").write_text(yaml.safe_dump(by))
 
 
 def test_stages_that_did_not_finish_or_are_off_do_not_count(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
@@ -53,6 +56,19 @@ def test_other_data_and_another_architecture_are_refused(tmp_path: Path, tiny_en
     deeper = tiny_encoder.config.model_copy(update={"dims": [8]})
     with pytest.raises(UserError, match=r"encoder\.dims is \[4, 8\], the recipe says \[8\]"):
         load_trained(work(recipe(tmp_path, deeper), "abc"), "pretrain")
+
+
+def test_an_encoder_is_not_passed_off_as_another_recipes(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    trained(tmp_path, "pretrain", tiny_encoder)
+    with pytest.raises(UserError, match=r"was trained with pretrain\.lr: 0\.0003, the recipe says 0\.1; undo the change"):
+        load_trained(work(recipe(tmp_path, tiny_encoder.config, pretrain={"lr": 0.1}), "abc"), "pretrain")
+    with pytest.raises(UserError, match="was trained with seed: 0, the recipe says 3"):
+        load_trained(work(recipe(tmp_path, tiny_encoder.config, seed=3), "abc"), "pretrain")
+    assert load_trained(work(recipe(tmp_path, tiny_encoder.config, posttrain={"lr": 0.1}), "abc"), "pretrain") is not None
+    saved = tmp_path / "pretrain" / "recipe.yaml"
+    saved.write_text(saved.read_text().replace("self_supervision:", "self_supervised:"))
+    with pytest.raises(UserError, match="another version of openmoon"):
+        load_trained(work(recipe(tmp_path, tiny_encoder.config), "abc"), "pretrain")
 
 
 def test_stage_2_takes_over_what_its_start_has_learnt_from(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
+import yaml
+from pydantic import BaseModel, ValidationError
 
 from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
@@ -37,8 +39,8 @@ def latest_folder(recipe: Recipe) -> Path:
 def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
     """The encoder of `stage`, or None as in `trained_folder`.
 
-    Raises `UserError` when it was trained on other data or another split (it might have seen what is held out now), or has
-    another architecture than the recipe says.
+    Raises `UserError` when it was trained on other data or another split (it might have seen what is held out now), by another
+    recipe, or has another architecture than the recipe says.
     """
     recipe, expected = work.recipe, work.learnt_hash(stage)
     folder = trained_folder(recipe, stage)
@@ -48,6 +50,7 @@ def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
     if trained_on != expected:
         raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {expected}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
+    _require_recipe(folder, recipe, stage)
     encoder = ProductEncoder.from_pretrained(folder)
     wanted = recipe.encoder.dense() if stage == "pretrain" else recipe.encoder
     _require_same(folder, encoder.config, wanted, f"undo the change, or run `openmoon {stage} --fresh`")
@@ -95,6 +98,22 @@ def start_learnt_until(recipe: Recipe) -> datetime | None:
 def starts_untrained(recipe: Recipe) -> bool:
     """Whether stage 2 starts from the bare pretrained trunks."""
     return recipe.pretrain is None and (recipe.posttrain is None or recipe.posttrain.start is None)
+
+
+def _require_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
+    """What is said of an encoder comes with its recipe, so the stage's section and the seed must be those it was trained with."""
+    saved = yaml.safe_load((folder.parent / "recipe.yaml").read_text(encoding="utf-8"))
+    section: BaseModel = getattr(recipe, stage)
+    try:
+        trained = type(section).model_validate(saved[stage]).model_dump(mode="json")
+    except ValidationError as error:
+        raise UserError(f"{folder}: was trained by another version of openmoon, whose {stage} section is another; run `openmoon "
+                        f"{stage} --fresh`, or choose another workdir.") from error  # fmt: skip
+    pairs = {f"{stage}.{name}": (trained[name], value) for name, value in section.model_dump(mode="json").items()}
+    for name, (theirs, ours) in {"seed": (saved["seed"], recipe.seed), **pairs}.items():
+        if theirs != ours:
+            raise UserError(f"{folder}: was trained with {name}: {theirs}, the recipe says {ours}; undo the change, run "
+                            f"`openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
 
 
 def _require_same(folder: Path, found: EncoderConfig, wanted: EncoderConfig, remedy: str) -> None:
