@@ -6,8 +6,9 @@ The same encoder (default trunks), pairs (a photo → a product of text and pict
 they show), InfoNCE at τ = 0.05 over the full vector, chunk size, AdamW and malloc settings, on one machine, each measurement in
 a process of its own. Pictures lie decoded in memory for the peer and in the decoded cache for openmoon, so reading files costs
 neither. Two ways to train:
-- frozen: only the fusion is trained, the usual first recipe. openmoon reads the trunks' tokens from its cache (filling it is
-  measured apart and repaid over epochs); the peer has no such cache and runs the trunks in every step, without gradient.
+- frozen: only the fusion is trained, the usual first recipe. openmoon reads the trunks' tokens from its cache (filled before, by
+  another process; that is measured apart and repaid over epochs); the peer has no such cache and runs the trunks in every step,
+  without gradient.
 - trained: both trunks are trained as well; both sides run them. The peer's picture trunk is the package's own model, unless
   `--lend` gives it openmoon's forward pass of the same weights.
 The first step is warm-up, the second is measured; its memory is the peak less what the process held before the first. Both print
@@ -73,18 +74,18 @@ def main() -> None:
     rows = []
     print("| trunks | batch | openmoon samples/s | peer | ratio | openmoon MiB | peer | ratio | filling the cache |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    with tempfile.TemporaryDirectory() as folder:
-        make_pictures(Path(folder), max(args.batches))
-        for mode in args.modes:
-            for batch in args.batches:
-                ours, peer = (child(side, mode, batch, args.chunk, folder, args.lend) for side in SIDES)
+    for mode in args.modes:
+        for batch in args.batches:
+            with tempfile.TemporaryDirectory() as folder:
+                make_pictures(Path(folder), batch)
+                filled, ours, peer = (child(side, mode, batch, args.chunk, folder, args.lend) for side in SIDES)
                 if abs(ours["loss"] - peer["loss"]) > 0.01 * peer["loss"]:
                     sys.exit(f"the two do not compute the same: first loss {ours['loss']} and {peer['loss']}")
-                rows.append({"mode": mode, "batch": batch, "openmoon": ours, "peer": peer})
-                fill = f"{ours['fill_s']:.0f} s" if mode == "frozen" else "—"
+                rows.append({"mode": mode, "batch": batch, "openmoon": ours | filled, "peer": peer})
+                cost = f"{filled['fill_s']:.0f} s" if mode == "frozen" else "—"
                 print(f"| {mode} | {batch:,} | {ours['samples_per_s']:,.1f} | {peer['samples_per_s']:,.1f} | "
                       f"{ours['samples_per_s'] / peer['samples_per_s']:.2f} | {ours['mib']:,} | {peer['mib']:,} | "
-                      f"{ours['mib'] / peer['mib']:.2f} | {fill} |", flush=True)  # fmt: skip
+                      f"{ours['mib'] / peer['mib']:.2f} | {cost} |", flush=True)  # fmt: skip
     write_json(args.out, {"rows": rows, "chunk": args.chunk, "lent": args.lend, "versions": versions(), "machine": machine()})
 
 
@@ -130,7 +131,15 @@ def new_encoder(mode: str) -> ProductEncoder:
     return encoder
 
 
-def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
+def fill(encoder: ProductEncoder, mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
+    """Seconds until openmoon's token cache holds all that a step shows."""
+    started = time.perf_counter()
+    openmoon_inputs(encoder, mode, batch, folder)
+    return {"fill_s": time.perf_counter() - started}
+
+
+def openmoon_inputs(encoder: ProductEncoder, mode: str, batch: int, folder: Path) -> tuple[Featurizer, np.ndarray, np.ndarray]:
+    """What encodes a batch, and its picture keys and titles."""
     paths = [folder / f"{n:06}.png" for n in range(2 * batch)]
     cache = ImageCache(folder / "decoded", SIZE)
     cache.fill(paths)
@@ -141,11 +150,13 @@ def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, fo
         if mode == "trained"
         else (CachedImages(encoder.image, cache, tokens), CachedText(encoder.text, tokens))
     )
-    started = time.perf_counter()
     sources[0].prepare(list(keys), lambda chunks, what, total: chunks)
     sources[1].prepare(list(names), lambda chunks, what, total: chunks)
-    fill = time.perf_counter() - started
-    encode = Featurizer(encoder, *sources)
+    return Featurizer(encoder, *sources), keys, names
+
+
+def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
+    encode, keys, names = openmoon_inputs(encoder, mode, batch, folder)
     nothing = np.full(batch, None, dtype=object)
     rows = np.arange(batch)
     none = Lists.group(np.empty(0, np.int64), np.empty(0, np.int64), batch)
@@ -160,7 +171,7 @@ def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, fo
         optimizer.zero_grad(set_to_none=True)
         return sum(value.item() for value in output.losses.values())
 
-    return measured(step, batch) | {"fill_s": fill}
+    return measured(step, batch)
 
 
 def peer_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, folder: Path) -> dict[str, float]:
@@ -202,7 +213,7 @@ def measured(step: Callable[[], float], batch: int) -> dict[str, float]:
     return {"samples_per_s": batch / seconds, "mib": (peak - before) // 1024, "loss": loss}
 
 
-SIDES = {"openmoon": openmoon_side, "peer": peer_side}
+SIDES = {"fill": fill, "openmoon": openmoon_side, "peer": peer_side}
 
 if __name__ == "__main__":
     main()

@@ -61,7 +61,7 @@ class Run:
         queue.push(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), codes, torch.zeros(5, dtype=torch.int64))
         contrast = Contrast(self.temperature, (4, 8), loss, queue=queue.double())  # type: ignore[arg-type]
         beside = Lists.group(np.arange(B), (np.arange(B) + 4) % B, B)
-        hard = HardNegatives({LEFT: FromLog(beside, 1)}, LeftBehind(2.0, 1.0))
+        hard = HardNegatives({LEFT: FromLog(beside, 1)}, LeftBehind(2.0, 1.0, (4, 8)))
         self.heads = torch.nn.ModuleDict({"temperature": self.temperature})
         if dual:
             torch.manual_seed(2)

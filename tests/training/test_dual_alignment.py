@@ -34,7 +34,7 @@ def plan_of_pairs(table: PairTable, rows: np.ndarray) -> Plan:
     return objective(rows, np.random.default_rng(0), 0.0)
 
 
-def expected_losses(whole: Views) -> dict[str, torch.Tensor]:
+def expected_losses(whole: Views, encoded: list[torch.Tensor]) -> dict[str, torch.Tensor]:
     """By hand: the queries of a kind among the products of all pairs as shown, save those of one SPU or look, and what is known
     to be right."""
     table = pairs()
@@ -46,15 +46,15 @@ def expected_losses(whole: Views) -> dict[str, torch.Tensor]:
     alike = torch.tensor([[any(a is not None and a == b for a, b in ((words[i], words[j]), (photos[i], photos[j])))
                            for j in range(len(ROWS))] for i in range(len(ROWS))])  # fmt: skip
     found = {}
-    for name, view in zip(OBJECTIVES, ("text", "image", "text+image"), strict=False):
+    for place, (name, view) in enumerate(zip(OBJECTIVES, ("text", "image", "text+image"), strict=False)):
         have = [r for r, row in enumerate(ROWS) if table.queries.has(view, complete=True)[row]]
         assert 1 < len(have) < len(ROWS)
         compare = partial(
             info_nce, temperature=0.1, positive=torch.tensor(have),
             ignore=same_identity(codes[:, have], codes) | (alike | right)[have],
         )
-        asked = vectors(table.queries.show([view] * len(have), ROWS[have]))
-        found[name] = matryoshka(compare, [asked, vectors(whole)], [4, 8]).mean()
+        torch.testing.assert_close(vectors(table.queries.show([view] * len(have), ROWS[have])), encoded[1 + place].detach())
+        found[name] = matryoshka(compare, [encoded[1 + place], encoded[0]], [4, 8]).mean()
     return found
 
 
@@ -73,10 +73,15 @@ def test_what_another_query_of_the_same_words_chose_is_no_negative() -> None:
 
 def test_queries_of_every_kind_meet_products() -> None:
     plan = plan_of()
-    losses = plan.loss([Encoded(vectors(views)) for views in plan.views]).losses
+    encoded = [vectors(views).requires_grad_() for views in plan.views]
+    losses = plan.loss([Encoded(one) for one in encoded]).losses
     assert set(losses) == set(OBJECTIVES)
-    for name, expected in expected_losses(plan.views[0]).items():
+    for place, (name, expected) in enumerate(expected_losses(plan.views[0], encoded).items()):
         torch.testing.assert_close(losses[name], expected)
+        sides = [encoded[1 + place], encoded[0]]
+        for mine, theirs in zip(torch.autograd.grad(losses[name], sides, retain_graph=True),
+                                torch.autograd.grad(expected, sides, retain_graph=True), strict=True):  # fmt: skip
+            torch.testing.assert_close(mine, theirs)
 
 
 def test_photos_without_words_meet_less_of_a_product_in_half_of_the_pairs() -> None:

@@ -123,16 +123,23 @@ def test_triplets_agree_with_a_loop() -> None:
     among = np.array([1, 3, 5])
     beside = Beside(np.array([0, 1, 1, 5, 3]), np.arange(E), np.array([True, True, True, True, False]))
     extra = Extra(hard, torch.zeros(1, E), torch.arange(E))
-    found = LeftBehind(0.5, 2.0)(queries, among, answers, beside, extra)
+    weight = torch.linspace(0.5, 3, B, dtype=torch.float64)
+
+    def weigh(losses: Tensor, places: np.ndarray) -> Tensor:
+        return losses * weight[places]
+
+    found = LeftBehind(0.5, 2.0, (4, DIM))(queries, among, answers, beside, extra, weigh)
     terms = []
     for e in range(E):
         if beside.left[e] and beside.owner[e] in among:
-            query = queries[among.tolist().index(beside.owner[e])]
-            terms.append((0.5 - query @ answers[beside.owner[e]] + query @ hard[e]).clamp(min=0))
-    assert len(terms) == 3
+            three = queries[among.tolist().index(beside.owner[e])], answers[beside.owner[e]], hard[e]
+            for d in (4, DIM):
+                query, own, left = (F.normalize(v[:d], dim=0) for v in three)
+                terms.append(weight[beside.owner[e]] * (0.5 - query @ own + query @ left).clamp(min=0))
+    assert len(terms) == 2 * 3
     expected = 2.0 * torch.stack(terms).mean()
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(found, queries)[0], torch.autograd.grad(expected, queries)[0])
-    nothing = LeftBehind(0.5, 2.0)(queries, np.array([2]), answers, beside, extra)
+    nothing = LeftBehind(0.5, 2.0, (4, DIM))(queries, np.array([2]), answers, beside, extra, weigh)
     assert nothing == 0
     assert nothing.requires_grad

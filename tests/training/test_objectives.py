@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from openmoon.config import MOON_MIX
 from openmoon.data.blend import Blend
 from openmoon.data.views import Parts, Views
 from openmoon.io import hash_number
-from openmoon.losses import info_nce, matryoshka, same_identity, symmetric_info_nce
+from openmoon.losses import info_nce, matryoshka, same_identity
+from openmoon.losses.dual_alignment import load_balance
 from openmoon.training.contrast import Contrast
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
 from openmoon.training.pretrain import pretraining_objective
+from openmoon.training.self_supervision import with_self_supervision
 from tests.training.tables import pair_table, right_answers
 
 N, DIM = 12, 8
@@ -180,11 +183,77 @@ def test_pretraining_uses_only_what_products_have() -> None:
     assert {text is None for text in again.texts} == {True, False}
     assert len(texts) == sum(r < 9 for r in rows)
     assert set(texts.images) == {None}
-    matched = torch.tensor([i for i, r in enumerate(rows) if r < 9])
-    expected = symmetric_info_nce(vectors(pictures)[matched], vectors(texts), 0.1).mean()
-    losses = loss_of(plan)
-    torch.testing.assert_close(losses["image_text"], expected)
-    assert set(losses) == {"image_text", "self_supervision"}
+    assert set(loss_of(plan)) == {"image_text", "self_supervision"}
+    without = pretraining_objective(tau, items(), np.arange(N), rows, [8], 1.0, 0.5, with_text=0.0)
+    assert set(without(np.arange(len(rows)), np.random.default_rng(0), 0.0).views[-1].texts) == {None}
+
+
+def test_pretraining_losses_are_info_nce_save_of_equal_products() -> None:
+    """By a loop: no negatives are products of one SPU, of one picture and, beside texts, of one text."""
+    texts = {"title": column(*[None] * 6), "rich": column("a", "b", "a", "c", "d", "e")}
+    shown = Parts(texts, column("p", "q", "r", "q", "s", "t"))
+    spus = np.array([0, 1, 2, 3, 4, 4])
+    plan = pretraining_objective(tau, shown, spus, np.arange(6), [4, 8], 2.0, 3.0, with_text=0.0)(
+        np.arange(6), np.random.default_rng(0), 0.0
+    )  # fmt: skip
+    first, text, second = (vectors(views).requires_grad_() for views in plan.views)
+    losses = plan.loss([Encoded(one) for one in (first, text, second)]).losses
+
+    def info(queries: Tensor, found: Tensor, same: set[tuple[int, int]]) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for d in (4, 8):
+            a, b = F.normalize(queries[:, :d], dim=1), F.normalize(found[:, :d], dim=1)
+            for i in range(6):
+                seen = [j for j in range(6) if i == j or (i, j) not in same]
+                total = total - (a[i] @ b[i] / 0.1 - torch.stack([a[i] @ b[j] / 0.1 for j in seen]).logsumexp(0))
+        return total / 12
+
+    both = {(1, 3), (3, 1), (4, 5), (5, 4)}
+    named = both | {(0, 2), (2, 0)}
+    aligned = info(first, text, named) + info(text, first, named)
+    expected = {"image_text": aligned, "self_supervision": 3 * info(first, second, both)}
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value)
+        for mine, theirs in zip(
+            torch.autograd.grad(losses[name], [first, text, second], allow_unused=True, retain_graph=True),
+            torch.autograd.grad(value, [first, text, second], allow_unused=True, retain_graph=True), strict=True,
+        ):  # fmt: skip
+            assert (mine is None) == (theirs is None)
+            if mine is not None:
+                torch.testing.assert_close(mine, theirs)
+
+
+def test_views_of_the_chosen_pictures_find_each_other_beside_the_pairs() -> None:
+    spus, rows = np.arange(N) // 2, np.array([1, 2, 5, 7, 8, 11, 14, 17])
+    alone = posttraining_objective(Contrast(tau, (4, 8)), pairs(), items(), spus, mix())
+    plain = alone(rows, np.random.default_rng(0), 0.0)
+    both = with_self_supervision(alone, tau, pairs().item, items(), spus, (4, 8), 0.3)
+    plan = both(rows, np.random.default_rng(0), 0.0)
+    products = [p for p in sorted(set(rows % N)) if items().images[p] is not None]
+    assert [views.images for views in plan.views[-2:]] == [[items().images[p] for p in products]] * 2
+    drawn = torch.randn(2, len(products), DIM, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    first, second = F.normalize(drawn, dim=-1)
+    encoded = [Encoded(vectors(views)) for views in plain.views]
+    found = plan.loss([*encoded, Encoded(first), Encoded(second)]).losses
+    torch.testing.assert_close(found["info_nce"], plain.loss(encoded).losses["info_nce"])
+    same = torch.tensor([[spus[a] == spus[b] for b in products] for a in products])
+    compare = partial(info_nce, temperature=0.1, ignore=same)
+    torch.testing.assert_close(found["self_supervision"], 0.3 * matryoshka(compare, [first, second], [4, 8]).mean())
+    words = Parts({"rich": items().texts["rich"]}, column(*[None] * N))
+    pictureless = with_self_supervision(alone, tau, pairs().item, words, spus, (8,), 0.3)
+    assert len(pictureless(rows, np.random.default_rng(0), 0.0).views) == 2
+
+
+def test_experts_are_used_alike_under_the_mix_too() -> None:
+    rows = np.array([1, 2, 5, 7, 8])
+    plan = posttraining_objective(Contrast(tau, (8,)), pairs(), items(), np.arange(N), mix(), balance=0.5)(
+        rows, np.random.default_rng(0), 0.0
+    )  # fmt: skip
+    routing = [torch.rand(5, 2, 1, 3, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in (1, 2)]
+    losses = plan.loss([Encoded(vectors(v), r) for v, r in zip(plan.views, routing, strict=True)]).losses
+    every = torch.cat(routing)
+    torch.testing.assert_close(losses["load balance"], 0.5 * load_balance(every[:, 0], every[:, 1]))
+    assert set(loss_of(plan)) == {"info_nce"}
 
 
 def test_pairs_count_by_their_weights() -> None:

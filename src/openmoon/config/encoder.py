@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from openmoon.config.section import Fraction, Section
 
@@ -35,6 +35,13 @@ class FusionConfig(Section):
     pooling: Literal["modality", "token"] = "modality"
     experts: int = Field(0, ge=0, le=64)  # modality-driven experts in the later half of the layers, from stage 2 on; 0 = dense
     top: int = Field(2, ge=1)  # of them see each token
+
+    @model_validator(mode="after")
+    def _experts_need_a_layer(self) -> FusionConfig:
+        if self.experts and not self.layers:
+            raise ValueError("experts stand in the fusion's layers, of which there are none; set layers: 1 or more, "
+                             "or experts: 0")  # fmt: skip
+        return self
 
 
 class EncoderConfig(Section):

@@ -155,6 +155,9 @@ class PosttrainConfig(OptimConfig):
     def _parts_fit_the_loss(self) -> PosttrainConfig:
         if self.loss != "info_nce" and (self.blend or self.negatives.popularity):
             raise ValueError(f"blend and negatives.popularity belong to info_nce, not to {self.loss}; switch them off")
+        usual = OptimConfig.model_fields["temperature"].default
+        if self.loss == "circle" and self.temperature != usual and not self.self_supervision:
+            raise ValueError("temperature has no effect on the circle loss, whose scale is circle.gamma; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ class OptimConfig(Section):
     clip: float = Field(1.0, gt=0)
     train_image_trunk: bool | int = Field(False, ge=0)  # true: all of it; a number: its last blocks only
     train_text_trunk: bool | int = Field(False, ge=0)
-    temperature: float = Field(0.05, gt=0)
+    temperature: float = Field(0.05, ge=0.01)  # where it starts; it is learnt and never falls below 0.01
     average: float = Field(
         0.99, ge=0, lt=1
     )  # decay of the running mean of the weights, which is what is kept; 0 = none
@@ -31,6 +31,19 @@ class OptimConfig(Section):
     augment_views: int = Field(2, ge=0)  # augmented views kept per picture while the image trunk is frozen
     crop: int | None = Field(None, ge=32)  # side of the training crop; default: the encoder's image size
     chunk: int = Field(0, ge=0)  # rows in the encoder at once (GradCache): memory no longer grows with batch_size; 0 = all
+
+    @model_validator(mode="after")
+    def _trunk_settings_have_an_effect(self) -> OptimConfig:
+        usual = {name: field.default for name, field in OptimConfig.model_fields.items()}
+        if self.crop is not None and not self.train_image_trunk:
+            raise ValueError("crop is for image trunks that are trained; set train_image_trunk: true, or leave it out")
+        if self.augment_views != usual["augment_views"] and self.train_image_trunk:
+            raise ValueError("augment_views are kept for frozen image trunks; one that is trained sees a new view in every step: "
+                             "leave it out")  # fmt: skip
+        if self.trunk_lr != usual["trunk_lr"] and not (self.train_image_trunk or self.train_text_trunk):
+            raise ValueError("trunk_lr is for trunks that are trained; set train_image_trunk or train_text_trunk, or leave it "
+                             "out")  # fmt: skip
+        return self
 
 
 class PretrainConfig(OptimConfig):

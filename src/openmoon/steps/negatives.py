@@ -41,7 +41,7 @@ def build_negatives(
         mined = MinedNegatives(len(pairs), depth, wanted.mined.count, wanted.mined.every,
                                lambda: _mine(work, table, featurize, depth, margin))  # fmt: skip
         sources["mined"] = mined
-    triplet = LeftBehind(**config.triplet.model_dump()) if config.triplet else None
+    triplet = LeftBehind(**config.triplet.model_dump(), dims=tuple(featurize.encoder.dims)) if config.triplet else None
     return HardNegatives(sources, triplet), mined
 
 

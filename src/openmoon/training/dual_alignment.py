@@ -7,7 +7,7 @@ of the pairs, else with title and picture or with the picture alone; other queri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from openmoon.losses.dual_alignment import (
 )
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
-from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
+from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives, Weigh
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable
 
@@ -113,15 +113,15 @@ def dual_alignment_objective(
             raise UserError(f"posttrain: a batch of {len(rows)} pairs holds nothing that the five objectives compare (two "
                             "queries of a kind, or two products with text and picture); raise posttrain.batch_size.")  # fmt: skip
 
-        def loss(encoded: Sequence[Encoded]) -> StepOutput:
-            def weigh(losses: Tensor, some: np.ndarray) -> Tensor:
-                return pairs.weigh(losses, rows[some])
+        def weigh(losses: Tensor, some: np.ndarray) -> Tensor:
+            return pairs.weigh(losses, rows[some])
 
+        def loss(encoded: Sequence[Encoded]) -> StepOutput:
             extra = Extra.of(encoded[-1].vectors, codes, beside) if len(beside.owner) else None
             output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh, extra)
             if hard.triplet is not None and extra is not None:
                 answers = encoded[0].vectors
-                found = [hard.triplet(encoded[m.query].vectors, m.among, answers, beside, extra)
+                found = [hard.triplet(encoded[m.query].vectors, m.among, answers, beside, extra, weigh)
                          for m in meetings if m.among is not None]  # fmt: skip
                 output.losses["triplet"] = torch.stack(found).mean() if found else answers.sum() * 0
             contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
@@ -135,7 +135,7 @@ def dual_alignment_objective(
 
 def _loss(
     contrast: Contrast, meetings: list[_Meeting], encoded: Sequence[Encoded], matrix: AlignmentMatrix | None,
-    terms: Alignment, progress: float, weigh: Callable[[Tensor, np.ndarray], Tensor], extra: Extra | None,
+    terms: Alignment, progress: float, weigh: Weigh, extra: Extra | None,
 ) -> StepOutput:  # fmt: skip
     inside = contrast.within_products()
     figures: dict[str, float] = {}

@@ -7,8 +7,9 @@ queue of older vectors [reconstructed].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -17,10 +18,11 @@ from torch import Tensor
 
 from openmoon.data.lists import Lists
 from openmoon.io import content_hash
-from openmoon.losses import triplet
+from openmoon.losses import matryoshka, triplet
 
 LEFT = "clicked and left"
 NOBODY = -1  # a code that no pair has
+Weigh = Callable[[Tensor, np.ndarray], Tensor]  # losses (n,) of the pairs at some places of the batch, each times its weight
 
 
 class Source(Protocol):
@@ -91,19 +93,23 @@ class Extra:
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """The triplet loss of what was chosen against what was clicked and left for the same query, times `weight`."""
+    """The triplet loss of what was chosen against what was clicked and left for the same query, under every Matryoshka cut of
+    `dims`, times `weight`."""
 
     margin: float
     weight: float
+    dims: tuple[int, ...]
 
-    def __call__(self, queries: Tensor, among: np.ndarray, answers: Tensor, beside: Beside, extra: Extra) -> Tensor:
+    def __call__(
+        self, queries: Tensor, among: np.ndarray, answers: Tensor, beside: Beside, extra: Extra, weigh: Weigh
+    ) -> Tensor:
         """The mean over the triplets of the queries of the pairs in `among` (Q,), ascending; `answers` (B, D) are the items of
-        all pairs. 0 where no query has a triplet."""
+        all pairs, and `weigh` says how much a pair counts. 0 where no query has a triplet."""
         place = np.minimum(np.searchsorted(among, beside.owner), len(among) - 1)
         which = np.flatnonzero(beside.left & (among[place] == beside.owner))
         query, own, left = (torch.from_numpy(rows).to(queries.device) for rows in (place[which], beside.owner[which], which))
-        found = triplet(queries[query], answers[own], extra.vectors[left], self.margin)
-        return self.weight * found.sum() / max(len(which), 1)
+        found = matryoshka(partial(triplet, margin=self.margin), [queries[query], answers[own], extra.vectors[left]], self.dims)
+        return self.weight * weigh(found, beside.owner[which]).sum() / max(len(which), 1)
 
 
 @dataclass(frozen=True)

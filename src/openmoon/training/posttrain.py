@@ -127,15 +127,19 @@ def posttraining_objective(
             beside_spus = spus[beside.product]
             codes = codes_of(beside_spus, nobody, views[2].identity(), beside_spus)
 
+        def weigh(losses: Tensor, some: np.ndarray) -> Tensor:
+            return pairs.weigh(losses, rows[some])
+
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             queries, answers = encoded[0].vectors, encoded[1].vectors
             here = batch.to(queries.device)
             extra = Extra.of(encoded[2].vectors, codes, beside) if len(beside.owner) else None
             found = contrast(queries, answers, here, progress, extra=extra)
             contrast.remember(answers, here)
-            losses: dict[str, Tensor] = {contrast.loss: pairs.weigh(found.losses, rows).mean()}
+            everyone = np.arange(len(rows))
+            losses: dict[str, Tensor] = {contrast.loss: weigh(found.losses, everyone).mean()}
             if hard.triplet is not None and extra is not None:
-                losses["triplet"] = hard.triplet(queries, np.arange(len(rows)), answers, beside, extra)
+                losses["triplet"] = hard.triplet(queries, everyone, answers, beside, extra, weigh)
             routings = [one.routing for one in encoded if one.routing is not None]
             if routings:
                 routing = torch.cat(routings)
