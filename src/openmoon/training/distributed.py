@@ -41,10 +41,14 @@ class World:
         return torch.cat([rows[:count] for rows, count in zip(everyone, shares, strict=True)])
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace every gradient by its mean over the processes; a parameter without one counts as zero."""
+        """Replace every gradient by its mean over the processes; a parameter without one counts as zero where another process has
+        one, and stays without where none has."""
         if self.size == 1:
             return
-        trained = list(parameters)
+        everything = list(parameters)
+        met = torch.tensor([float(p.grad is not None) for p in everything], device=everything[0].device)
+        dist.all_reduce(met)
+        trained = [parameter for parameter, processes in zip(everything, met.tolist(), strict=True) if processes]
         for parameter in trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
