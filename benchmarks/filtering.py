@@ -23,6 +23,7 @@ import matplotlib
 import numpy as np
 import polars as pl
 import torch
+from seeded import with_seed
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -39,6 +40,7 @@ from openmoon.steps.systems import CachedEncode
 from openmoon.steps.trained import latest_folder, starting_encoder
 from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
 from openmoon.training.filtering import SampleFilter
+from openmoon.training.known import Known
 
 KEY = ["query_text", "query_image", "product_id"]
 
@@ -52,14 +54,12 @@ def main() -> None:
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, args.overrides)
     if args.seed is not None:
-        folder = recipe.workdir.with_name(f"{recipe.workdir.name}-seed{args.seed}")
-        cache = recipe.data.cache or recipe.workdir.parent / "cache"
-        recipe = load_recipe(args.recipe, [*args.overrides, f"seed={args.seed}", f"workdir={folder}", f"data.cache={cache}"])
+        recipe = with_seed(args.recipe, args.overrides, args.seed)
     if recipe.posttrain is None or recipe.posttrain.filter is None:
         parser.error(f"{args.recipe}: posttrain.filter is off in this recipe")
     work = open_workspace(recipe)
     start = starting_encoder(work)
-    pairs = training_pairs(work, start).pairs
+    pairs, _, chosen = training_pairs(work, start)
     noise = planted(recipe, pairs)
     rows = []
     print(f"{noise.sum():,} of {len(noise):,} training pairs are planted noise\n")
@@ -68,7 +68,7 @@ def main() -> None:
     ends = (("at the start", start, 0.0),
             ("at the end", ProductEncoder.from_pretrained(latest_folder(recipe)), 1.0))  # fmt: skip
     for name, encoder, progress in ends:
-        confidence = confidences(work, pairs, encoder, sample_filter, progress, recipe.posttrain.batch_size)
+        confidence = confidences(work, pairs, chosen, encoder, sample_filter, progress, recipe.posttrain.batch_size)
         row = judged(confidence < sample_filter.delta, noise) | {"auc": auc(-confidence, noise)}
         rows.append({"encoder": name, "progress": progress, **row})
         print(f"| {name} | {sample_filter.start * (1 - progress):.2f} | {row['kept']:.3f} | {row['precision']:.3f} | "
@@ -89,22 +89,25 @@ def planted(recipe: Recipe, pairs: pl.DataFrame) -> np.ndarray:
 
 
 def confidences(
-    work: Workspace, pairs: pl.DataFrame, encoder: ProductEncoder, sample_filter: SampleFilter, progress: float, batch: int
-) -> np.ndarray:
-    """(P,) φ of each pair in a random batch, query and product with all that they have."""
+    work: Workspace, pairs: pl.DataFrame, chosen: pl.DataFrame, encoder: ProductEncoder, sample_filter: SampleFilter,
+    progress: float, batch: int,
+) -> np.ndarray:  # fmt: skip
+    """(P,) φ of each pair in a random batch, query and product with all that they have; `chosen` are the pairs before the
+    rules."""
     encode = CachedEncode(encoder, work.images, cache_folder(work.recipe))
     queries, query = query_vectors(work, encode, pairs)
     products, item = np.unique(pairs["item"].to_numpy(), return_inverse=True)
     items = item_vectors(work, encode, products)
-    table = pair_table(pairs, pairs)
-    codes = torch.from_numpy(np.stack([work.spus[table.item], table.query]))
+    table = pair_table(pairs, chosen)
+    spus = torch.from_numpy(work.spus[table.item])
     found = np.zeros(len(pairs))
     order = np.random.default_rng(0).permutation(len(pairs))
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
         scores = torch.from_numpy(queries[query[rows]] @ items[item[rows]].T)
-        ignore = same_identity(codes[:, rows], codes[:, rows])
-        found[rows] = sample_filter.confidence(scores, torch.arange(len(rows)), ignore, progress).numpy()
+        here, everyone = spus[rows], torch.arange(len(rows))
+        ignore = same_identity(here[None], here[None]) | Known.of(table.known, rows, work.spus).among(everyone, here)
+        found[rows] = sample_filter.confidence(scores, everyone, ignore, progress).numpy()
     return found
 
 

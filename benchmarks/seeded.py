@@ -25,11 +25,17 @@ def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> Ret
         return pool.submit(_run, path, overrides, seed, share).result()
 
 
-def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalResult:
+def with_seed(path: Path, overrides: list[str], seed: int) -> Recipe:
+    """The recipe of a run with a seed: its workdir and cache are those of `run`."""
     base = load_recipe(path, overrides)
     folder = base.workdir.with_name(f"{base.workdir.name}-seed{seed}")
     cache = base.data.cache or base.workdir.parent / "cache"
-    recipe = load_recipe(path, [*overrides, f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"])
+    return load_recipe(path, [*overrides, f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"])
+
+
+def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalResult:
+    recipe = with_seed(path, overrides, seed)
+    folder = recipe.workdir
     done = folder / "evaluation.json"
     if done.exists():
         result = RetrievalResult.load(done)

@@ -2,8 +2,8 @@
 
     python benchmarks/seeds.py recipes/sample.yaml --seeds 0 1 2 --expected recipes/expected/sample.json
 
-The seed decides weights, batches and augmentation; data, split and cached tokens are shared. Runs resume; results go to
-`<workdir>-seed<N>` and the table to `<workdir>-seeds.json` and `.md`.
+The seed decides weights, batches and which augmented views are drawn; data, split and cached tokens are shared. Runs resume;
+results go to `<workdir>-seed<N>` and the table to `<workdir>-seeds.json` and `.md`.
 """
 
 from __future__ import annotations
