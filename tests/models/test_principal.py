@@ -35,17 +35,22 @@ def test_vectors_start_as_centred_principal_components(tiny_config) -> None:  # 
     np.testing.assert_allclose(covariance.diag() / covariance.diag()[0], spectrum / spectrum[0], rtol=1e-3)
 
 
-def test_pictures_and_texts_first_take_dimensions_of_their_own(tiny_config) -> None:  # type: ignore[no-untyped-def]
+def test_pictures_and_texts_start_in_dimensions_of_their_own(tiny_config) -> None:  # type: ignore[no-untyped-def]
+    """So that a text stands to a product with a picture as it stands to the product's text alone."""
     from openmoon.models.encoder import build_encoder
 
     encoder = build_encoder(tiny_config.model_copy(update={"dims": [16]}))
     image, text = tokens(100, 24), tokens(100, encoder.text.dim, seed=1)
     start_from_data(encoder.fusion, pooled_features(image), pooled_features(text))
-    for side, first in ((encoder.fusion(image, None), 0), (encoder.fusion(None, text), 1)):
-        vectors = side[0].detach()
-        assert vectors.square().sum(1).mean().item() == pytest.approx(16, rel=1e-4)
-        spread = torch.cat([vectors[:, first::2], vectors[:, 1 - first :: 2]], 1).var(0)
-        assert (spread[:-1] >= spread[1:] - 1e-6).all(), "the most telling half in dimensions of its own, the rest in the other's"
+    pictures, texts = (encoder.fusion(*side)[0].detach() for side in ((image, None), (None, text)))
+    assert (pictures[:, 1::2] == 0).all()
+    assert (texts[:, ::2] == 0).all()
+    for side, own in ((pictures, slice(0, None, 2)), (texts, slice(1, None, 2))):
+        assert side.square().sum(1).mean().item() == pytest.approx(16, rel=1e-4)
+        spread = side[:, own].var(0)
+        assert (spread[:-1] >= spread[1:] - 1e-6).all(), "the most telling direction first"
+    both = encoder.fusion(image, text)[0].detach()
+    torch.testing.assert_close(texts @ both.T, texts @ texts.T / 2, atol=1e-4, rtol=1e-4)
 
 
 def test_few_rows_leave_the_rest_random_but_orthogonal(tiny_config) -> None:  # type: ignore[no-untyped-def]

@@ -2,10 +2,9 @@
 
 Reconstructed. Pretrained features share a large mean that says nothing about products; a random projection keeps it and
 blurs the rest. Centred principal components keep what tells this catalogue's products apart, the most telling first, so the
-encoder starts above its untuned trunks and its Matryoshka prefixes are good from the first step. The most telling half of what
-pictures say starts in the even dimensions, of what texts say in the odd ones, the rest in those of the other: so neither blurs
-the other, and words find a product with a picture about as well as one without. Which picture goes with which words is left to
-training.
+encoder starts above its untuned trunks and its Matryoshka prefixes are good from the first step. Pictures start in the even
+dimensions and texts in the odd ones: what one says of a product is not blurred by what the other says of it, and words find a
+product with a picture as well as one without. Which picture goes with which words is left to training.
 """
 
 from __future__ import annotations
@@ -27,27 +26,27 @@ def pooled_features(tokens: Tokens) -> Tensor:
 def start_from_data(fusion: Fusion, image: Tensor | None, text: Tensor | None) -> None:
     """Set the input projections from pooled features (N, D) of training pictures and texts; None leaves one as it is.
 
-    Where both are given each takes every second dimension first. Directions that N rows cannot determine stay random, orthogonal
+    Where both are given they get every second dimension each. Directions that N rows cannot determine stay random, orthogonal
     to the others. Where vector and fusion have one width the head becomes the identity.
     """
+    sides = [(image, fusion.image_in[1]), (text, fusion.text_in[1])]
     both = image is not None and text is not None
-    for first, (features, project) in enumerate(((image, fusion.image_in[1]), (text, fusion.text_in[1]))):
+    for place, (features, project) in enumerate(sides):
         if features is not None:
-            places = torch.arange(len(project.weight))  # type: ignore[arg-type]
-            order = torch.cat([places[first::2], places[1 - first :: 2]]) if both else places
-            _set_principal(project, features.double(), order)  # type: ignore[arg-type]
+            own = slice(place, None, 2) if both else slice(None)
+            _set_principal(project, features.double(), own)  # type: ignore[arg-type]
     if fusion.head.weight.shape[0] == fusion.head.weight.shape[1]:
         nn.init.eye_(fusion.head.weight)
 
 
-def _set_principal(project: nn.Linear, features: Tensor, order: Tensor) -> None:
-    """Output `order[k]` becomes the k-th component."""
-    mean = features.mean(0)
+def _set_principal(project: nn.Linear, features: Tensor, own: slice) -> None:
+    mean, count = features.mean(0), len(range(project.out_features)[own])
     centred = features - mean
-    directions = torch.linalg.svd(centred, full_matrices=False).Vh[: project.out_features]
+    directions = torch.linalg.svd(centred, full_matrices=False).Vh[:count]
     # random rows complete the basis where there are fewer directions than outputs
-    basis = torch.linalg.qr(torch.cat([directions, project.weight.double()]).T).Q.T[: project.out_features]
+    basis = torch.linalg.qr(torch.cat([directions, project.weight.double()]).T).Q.T[:count]
     projected = centred @ basis.T
     scale = (project.out_features / projected.square().sum(1).mean().clamp(min=1e-12)).sqrt()
-    project.weight[order] = (basis * scale).to(project.weight)
-    project.bias[order] = (-(basis @ mean) * scale).to(project.bias)
+    for parameter, values in ((project.weight, basis * scale), (project.bias, -(basis @ mean) * scale)):
+        parameter.zero_()
+        parameter[own] = values.to(parameter)
