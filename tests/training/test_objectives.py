@@ -183,7 +183,7 @@ def test_pretraining_uses_only_what_products_have() -> None:
     assert {text is None for text in again.texts} == {True, False}
     assert len(texts) == sum(r < 9 for r in rows)
     assert set(texts.images) == {None}
-    assert set(loss_of(plan)) == {"image_text", "self_supervision"}
+    assert set(loss_of(plan)) == {"image_text", "product_text", "self_supervision"}
     without = pretraining_objective(tau, items(), np.arange(N), rows, [8], 1.0, 0.5, with_text=0.0)
     assert set(without(np.arange(len(rows)), np.random.default_rng(0), 0.0).views[-1].texts) == {None}
 
@@ -193,25 +193,32 @@ def test_pretraining_losses_are_info_nce_save_of_equal_products() -> None:
     texts = {"title": column(*[None] * 6), "rich": column("a", "b", "a", "c", "d", "e")}
     shown = Parts(texts, column("p", "q", "r", "q", "s", "t"))
     spus = np.array([0, 1, 2, 3, 4, 4])
-    plan = pretraining_objective(tau, shown, spus, np.arange(6), [4, 8], 2.0, 3.0, with_text=0.0)(
-        np.arange(6), np.random.default_rng(0), 0.0
+    plan = pretraining_objective(tau, shown, spus, np.arange(6), [4, 8], 2.0, 3.0, with_text=1.0)(
+        np.arange(6), np.random.default_rng(1), 0.0
     )  # fmt: skip
+    told = [i for i, text in enumerate(plan.views[-1].texts) if text is not None]
+    assert 1 < len(told) < 6, "there are no titles, and richer texts in half of the views"
     first, text, second = (vectors(views).requires_grad_() for views in plan.views)
     losses = plan.loss([Encoded(one) for one in (first, text, second)]).losses
 
-    def info(queries: Tensor, found: Tensor, same: set[tuple[int, int]]) -> Tensor:
+    def info(queries: Tensor, found: Tensor, same: set[tuple[int, int]], rows: list[int]) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
         for d in (4, 8):
             a, b = F.normalize(queries[:, :d], dim=1), F.normalize(found[:, :d], dim=1)
-            for i in range(6):
-                seen = [j for j in range(6) if i == j or (i, j) not in same]
+            for i in rows:
+                seen = [j for j in rows if i == j or (i, j) not in same]
                 total = total - (a[i] @ b[i] / 0.1 - torch.stack([a[i] @ b[j] / 0.1 for j in seen]).logsumexp(0))
-        return total / 12
+        return total / (2 * len(rows))
 
     both = {(1, 3), (3, 1), (4, 5), (5, 4)}
     named = both | {(0, 2), (2, 0)}
-    aligned = info(first, text, named) + info(text, first, named)
-    expected = {"image_text": aligned, "self_supervision": 3 * info(first, second, both)}
+    everyone = list(range(6))
+    expected = {
+        "image_text": info(first, text, named, everyone) + info(text, first, named, everyone),
+        "product_text": info(second, text, named, told) + info(text, second, named, told),
+        "self_supervision": 3 * info(first, second, both, everyone),
+    }
+    assert set(losses) == set(expected)
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], value)
         for mine, theirs in zip(

@@ -2,7 +2,8 @@
 
 Reconstructed: the papers pretrain a generative model on catalogue questions; a compact encoder instead aligns picture and
 text inside a product, with the self-supervision of "Visual Encoding and Debiasing for CTR Prediction", step 1. Half of the
-second views (`with_text`) bring the product's text along, so that text and picture together stay close to the picture alone.
+second views (`with_text`) bring the product's text along, so that text and picture together stay close to the picture alone;
+the text meets these too.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def pretraining_objective(
         if supervise:
             shown = rng.choice(COUNTERPARTS, len(pictured), p=shares)
             views.append(items.show(list(shown), pictured))
+            told = np.array([text is not None for text in views[-1].texts])[has_text[pictured]]  # of `both`
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             first, *others = (one.vectors for one in encoded)
@@ -64,8 +66,15 @@ def pretraining_objective(
             if align:
                 matched = torch.from_numpy(np.flatnonzero(has_text[pictured])).to(first.device)
                 codes = codes_of(spus[both], pictures[has_text[pictured]], views[1].identity()).to(first.device)
-                found = partial(symmetric_info_nce, temperature=temperature(), ignore=same_identity(codes, codes))
-                losses["image_text"] = image_text * matryoshka(found, [first[matched], others[0]], dims).mean()
+
+                def meet(some: Tensor, side: Tensor) -> Tensor:
+                    same = same_identity(codes[:, some], codes[:, some])
+                    found = partial(symmetric_info_nce, temperature=temperature(), ignore=same)
+                    return image_text * matryoshka(found, [side[matched][some], others[0][some]], dims).mean()
+
+                losses["image_text"] = meet(torch.arange(len(both), device=first.device), first)
+                if supervise and told.sum() > 1:
+                    losses["product_text"] = meet(torch.from_numpy(np.flatnonzero(told)).to(first.device), others[-1])
             if supervise:
                 codes = codes_of(spus[pictured], pictures)
                 losses["self_supervision"] = self_supervision * views_loss(first, others[-1], codes, temperature(), dims)
