@@ -11,6 +11,7 @@ import torch
 from openmoon import ProductEncoder
 from openmoon.data.blend import Blend
 from openmoon.data.image_cache import ImageCache
+from openmoon.training import sources
 from openmoon.training.sources import CachedImages, CachedText, LiveImages, LiveText
 
 TEXTS = ["red boot", None, "blue bag with dots and stripes", "red boot", "lamp"]
@@ -85,6 +86,31 @@ def test_nothing_is_computed_twice(
     work.clear()
     CachedImages(tiny_encoder.image, images, tmp_path).prepare(keys, counted)
     assert work == [0], "plain tokens do not depend on the augmentation"
+
+
+def test_a_killed_fill_goes_on_to_the_same_views(
+    tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, keys = cache
+    monkeypatch.setattr(sources, "CHUNK", 4)
+    straight, killed = (CachedImages(tiny_encoder.image, images, tmp_path / p, strength=0.8, views=2) for p in "ab")
+    straight.prepare(keys, quiet, augmented=keys)
+    append = killed.store.append
+
+    def part_of_a_chunk(names: list[str], tokens: list[np.ndarray]) -> None:
+        kept = 1 if ".0.8.1" in names[0] else len(names)
+        append(names[:kept], tokens[:kept])
+        if kept < len(names):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(killed.store, "append", part_of_a_chunk)
+    with pytest.raises(KeyboardInterrupt):
+        killed.prepare(keys, quiet, augmented=keys)
+    monkeypatch.setattr(killed.store, "append", append)
+    killed.prepare(keys, quiet, augmented=keys)
+    names = [f"{key}.0.8.{view}" for key in keys for view in (1, 2)]
+    for a, b in zip(*(one.store.rows[one.store.locate(names)[0]] for one in (straight, killed)), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3)
 
 
 def test_another_trunk_has_other_tokens(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:

@@ -120,28 +120,32 @@ class CachedImages:
         self.store = RaggedStore(folder / name, (trunk.dim,), np.float16)
 
     def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:
-        todo = [self.store.missing(keys)]
-        todo += [self.store.missing([self._name(key, view) for key in augmented]) for view in range(1, self.views + 1)]
+        changed = sorted(set(augmented))
+        wanted = [self.store.missing(keys)] + [[self._name(key, v) for key in changed] for v in range(1, self.views + 1)]
+        todo = [set(self.store.missing(names)) for names in wanted]
         forward = self._forward(sum(map(len, todo)))
-        for view, names in enumerate(todo):
+        for view, (names, missing) in enumerate(zip(wanted, todo, strict=True)):
             kind = f"augmented {view} of {self.views}" if view else "plain"
-            self._fill(names, view, f"pictures through the frozen trunk ({kind})", forward, progress)
+            self._fill(names, missing, view, f"pictures through the frozen trunk ({kind})", forward, progress)
 
     @torch.inference_mode()
     def _fill(
-        self, names: list[str], view: int, what: str, forward: Callable[[Tensor], Tensor], progress: Progress
-    ) -> None:
-        for start in progress(range(0, len(names), CHUNK), what, len(names)):
+        self, names: list[str], missing: set[str], view: int, what: str, forward: Callable[[Tensor], Tensor],
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        """What is `missing` of `names`, in chunks of all of them: a chunk is augmented together, and so in the same way whether
+        an earlier fill was killed in it or not."""
+        starts = [start for start in range(0, len(names), CHUNK) if not missing.isdisjoint(names[start : start + CHUNK])]
+        for start in progress(starts, what, len(missing)):
             chunk = names[start : start + CHUNK]
             pixels = self.cache.pixels([name.partition(".")[0] for name in chunk])
-            if view:  # each in its own way, whatever stands beside it: a killed run fills the rest as one that was not
-                images = torch.cat([
-                    random_view(one[None], self.cache.size, self.strength, np.random.default_rng(hash_number(name)))
-                    for name, one in zip(chunk, pixels, strict=True)
-                ])  # fmt: skip
+            if view:
+                rng = np.random.default_rng([view, hash_number(content_hash(*chunk))])
+                images = random_view(pixels, self.cache.size, self.strength, rng)
             else:
                 images = plain_view(pixels, self.cache.size)
-            self.store.append(chunk, list(forward(images).cpu().numpy()))
+            new = [place for place, name in enumerate(chunk) if name in missing]
+            self.store.append([chunk[place] for place in new], list(forward(images[new]).cpu().numpy()))
 
     def _forward(self, pictures: int) -> Callable[[Tensor], Tensor]:
         """The trunk, through ONNX Runtime where that repays its export: on a CPU and for many pictures."""
