@@ -122,6 +122,18 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
     assert a == b
 
 
+def test_starting_afresh_leaves_what_a_first_training_leaves(recipe: Path, finished: object, tmp_path: Path, cli: Cli) -> None:
+    run = tmp_path / "fresh"
+    shared = [f"workdir={run}", f"data.cache={workdir(recipe) / 'cache'}", "pretrain.epochs=1"]
+    cli("pretrain", recipe, *shared)
+    first = json.loads((run / "pretrain" / "summary.json").read_text())
+    cli("pretrain", recipe, *shared, "--fresh")
+    again = json.loads((run / "pretrain" / "summary.json").read_text())
+    assert {**again, "seconds": 0} == {**first, "seconds": 0}
+    assert losses(run / "pretrain")
+    cli("posttrain", recipe, *shared, "posttrain.max_steps=2")
+
+
 def test_a_log_in_which_nobody_searches_is_no_reason_to_stop(recipe: Path, own_shop: Path, tmp_path: Path, cli: Cli) -> None:
     events = pl.read_parquet(own_shop / "events.parquet").drop("query_text", "query_image")
     events.write_parquet(own_shop / "events.parquet")

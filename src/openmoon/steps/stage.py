@@ -102,8 +102,8 @@ def train_stage(
     folder = recipe.workdir / name
     with world.leader_first():
         if fresh:
-            for name in ("checkpoint.pt", "summary.json"):  # without a summary no encoder counts as trained
-                (folder / name).unlink(missing_ok=True)
+            for earlier in ("checkpoint.pt", "summary.json"):  # without a summary no encoder counts as trained
+                (folder / earlier).unlink(missing_ok=True)
     trunks: list[nn.Module] = [trunk for trunk, trained in ((encoder.image, config.train_image_trunk),
                                                              (encoder.text, config.train_text_trunk)) if trained]  # fmt: skip
     optimizer = build_optimizer(encoder.fusion, heads, trunks, config.lr, config.trunk_lr, config.weight_decay)

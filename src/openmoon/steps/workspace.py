@@ -222,4 +222,3 @@ def _picture_keys(images: ImageCache, shop: Shop, names: list[str]) -> pl.DataFr
     readable = images.readable([shop.image_path(name) for name in names])
     found = [(name, key) for name, key in zip(names, readable, strict=True) if key is not None]
     return pl.DataFrame(found, schema={"image": pl.String, "image_key": pl.String}, orient="row")
-

@@ -21,7 +21,7 @@ def also_chosen(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
 
 def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
     """For each pair the rows (`item`) of the other products that were chosen in the sessions that it was chosen in."""
-    mates = chosen.select("visits", other="item").explode("visits", empty_as_null=True).drop_nulls().unique(maintain_order=True)
+    mates = chosen.select("visits", other="item").explode("visits").drop_nulls().unique(maintain_order=True)
     visits = pairs.select("visits", "item").with_row_index("pair").explode("visits").drop_nulls()
     found = visits.join(mates, on="visits", maintain_order="left_right").filter(pl.col("item") != pl.col("other"))
     return _lists(pairs, found.unique(["pair", "other"], maintain_order=True))
