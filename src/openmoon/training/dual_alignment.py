@@ -18,7 +18,6 @@ from openmoon.data.views import Parts, Views, identities
 from openmoon.errors import UserError
 from openmoon.losses.dual_alignment import (
     AlignmentMatrix,
-    load_balance,
     objective_weights,
     sparsity,
     weight_balance,
@@ -27,7 +26,7 @@ from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives, Weigh
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
-from openmoon.training.posttrain import PairTable
+from openmoon.training.posttrain import PairTable, balanced
 
 WHOLE = "rich+image"  # a product with all that it has
 # how a product meets a photo without words: at times with less than all, so that it is also found by its picture alone
@@ -151,15 +150,13 @@ def _loss(
         found[meeting.objective] = weigh(compared.losses, meeting.among).mean()
         figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in contrast.figures(compared).items()}
     weights = whole.new_ones(len(OBJECTIVES))
-    losses: dict[str, Tensor] = {}
+    losses = balanced(encoded, terms.load_balance)
     if matrix is not None:
         served = matrix()
         weights = objective_weights(_usage(meetings, encoded), served)
         present = torch.zeros(len(OBJECTIVES), dtype=torch.bool, device=weights.device)
         present[list(found)] = True
-        routing = torch.cat([one.routing for one in encoded if one.routing is not None])
-        losses = {
-            "load balance": terms.load_balance * load_balance(routing[:, 0], routing[:, 1]),
+        losses |= {
             "weight balance": terms.weight_balance * weight_balance(weights, present),
             "sparsity": terms.sparsity * sparsity(served),
         }

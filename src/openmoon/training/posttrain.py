@@ -90,6 +90,15 @@ class Mix:
         return weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
 
 
+def balanced(encoded: Sequence[Encoded], weight: float) -> dict[str, Tensor]:
+    """`weight` times the load balance of the experts over all that a step encodes; nothing for a dense encoder."""
+    routings = [one.routing for one in encoded if one.routing is not None]
+    if not routings:
+        return {}
+    routing = torch.cat(routings)
+    return {"load balance": weight * load_balance(routing[:, 0], routing[:, 1])}
+
+
 def posttraining_objective(
     contrast: Contrast, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix, blend: float = 0.0,
     hard: HardNegatives = NONE, balance: float = 0.01,
@@ -140,10 +149,7 @@ def posttraining_objective(
             losses: dict[str, Tensor] = {contrast.loss: weigh(found.losses, everyone).mean()}
             if hard.triplet is not None and extra is not None:
                 losses["triplet"] = hard.triplet(queries, everyone, answers, beside, extra, weigh)
-            routings = [one.routing for one in encoded if one.routing is not None]
-            if routings:
-                routing = torch.cat(routings)
-                losses["load balance"] = balance * load_balance(routing[:, 0], routing[:, 1])
+            losses |= balanced(encoded, balance)
             return StepOutput(losses, answers, contrast.figures(found) | hard.figures(beside, len(rows)))
 
         return Plan(views, loss)
