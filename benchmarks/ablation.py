@@ -49,13 +49,7 @@ def main() -> None:
             found[path.stem].append(run(path, overrides, seed, share=True))
             refuse_others(found)
             write_text(out.with_suffix(".md"), table(found, args.metric))
-    values = {
-        arm: {name: [value(one, name, args.metric) for one in results] for name in DIRECTIONS}
-        | {f"rank {name}": [rank(one, view) for one in results] for view, name in VIEWS.items()}
-        for arm, results in found.items()
-    }
-    write_json(out.with_suffix(".json"), {"metric": args.metric, "seeds": args.seeds, "arms": values,
-                                               "versions": versions(), "machine": machine()})  # fmt: skip
+            write_json(out.with_suffix(".json"), record(found, args.metric))
     print(table(found, args.metric))
 
 
@@ -69,6 +63,17 @@ def value(result: RetrievalResult, direction: str, metric: str) -> float:
 def rank(result: RetrievalResult, view: str) -> float:
     """The effective rank of the last stage's vectors of the held-out products."""
     return result.effective_ranks[result.systems[-1]][view]
+
+
+def record(found: dict[str, list[RetrievalResult]], metric: str) -> dict[str, object]:
+    """What the table was made from: per arm, the seeds that are done and their values in the same order."""
+    arms = {
+        arm: {"seeds": [one.seed for one in results]}
+        | {name: [value(one, name, metric) for one in results] for name in DIRECTIONS}
+        | {f"rank {name}": [rank(one, view) for one in results] for view, name in VIEWS.items()}
+        for arm, results in found.items()
+    }
+    return {"metric": metric, "arms": arms, "versions": versions(), "machine": machine()}
 
 
 def refuse_others(found: dict[str, list[RetrievalResult]]) -> None:
