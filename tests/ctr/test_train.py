@@ -21,18 +21,27 @@ from openmoon.ctr.saved import load_model
 from openmoon.ctr.train import Job, run_id, train
 from tests.ctr.tables import config, shop_log, shop_parts
 
-SETTINGS = config(position=True, checkpoint_every=3, make_epochs=2, dropout=0.2)
+SETTINGS = config(position=True, checkpoint_every=3, epochs=2, make_epochs=3, dropout=0.2)
 LOG = shop_log(SETTINGS)
 PARTS = shop_parts(LOG, SETTINGS)
+STEPS = len(module._batches(LOG, "train", SETTINGS))  # of an epoch
 
 
 class Killed(Exception):
     pass
 
 
-def run(folder: Path, name: str, kill: tuple[str, int] | None = None, settings: CtrConfig = SETTINGS) -> bool:
+def run(
+    folder: Path,
+    name: str,
+    kill: tuple[str, int] | None = None,
+    settings: CtrConfig = SETTINGS,
+    done: list[tuple[str, int]] | None = None,
+) -> bool:
     def on_step(step: int, total: int, note: str) -> None:
-        stage = "main" if (folder / "metrics.jsonl").exists() else "content"
+        stage = "main" if total == STEPS * SETTINGS.epochs else "content"
+        if done is not None:
+            done.append((stage, step))
         if kill == (stage, step):
             raise Killed
 
@@ -101,27 +110,11 @@ def test_a_killed_job_ends_as_an_uninterrupted_one(name: str, kills: list[tuple[
     for kill in kills:
         with pytest.raises(Killed):
             run(tmp_path / "killed", name, kill)
-    assert run(tmp_path / "killed", name)
-    assert outcome(tmp_path / "killed") == outcome(tmp_path / "straight")
-
-
-def test_a_job_killed_after_its_content_model_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The content network goes on from its last checkpoint then, and draws nothing."""
-    assert run(tmp_path / "straight", "make")
-    content = module._content_model
-
-    def killed(*arguments: object, **more: object) -> object:
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "unlink", lambda *_, **__: None)
-            content(*arguments, **more)  # type: ignore[arg-type]
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_content_model", killed)
-        with pytest.raises(Killed):
-            run(tmp_path / "killed", "make")
-    assert (tmp_path / "killed" / "content" / "checkpoint.pt").exists()
-    assert run(tmp_path / "killed", "make")
+    done: list[tuple[str, int]] = []
+    assert run(tmp_path / "killed", name, done=done)
+    stage, step = kills[-1]
+    assert done[0][0] == stage, "what was finished before is not done again"
+    assert (step - 1) // 3 * 3 < done[0][1] <= step, "nor what came before the last checkpoint"
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "straight")
 
 

@@ -106,7 +106,7 @@ def import_(
     posters: Annotated[
         Path | None,
         typer.Option(
-            help="movielens: a folder with <movieId>.jpg; default: posters/ in the download.", show_default=False
+            help="movielens: a folder with `<movieId>.jpg`; default: `posters/` in the download.", show_default=False
         ),
     ] = None,
 ) -> None:

@@ -67,7 +67,7 @@ def export(
     recipe: RecipePath,
     overrides: Overrides = None,
     folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder; default: <workdir>/onnx-export.", show_default=False)
+        Path | None, typer.Option("--out", help="Folder; default: `<workdir>/onnx-export`.", show_default=False)
     ] = None,
     encoder: EncoderFolder = None,
     int8: Annotated[bool, typer.Option(help="Also write int8 graphs, a quarter of the size.")] = True,

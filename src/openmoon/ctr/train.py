@@ -80,7 +80,8 @@ def train(
     write_json(summary, {"run": run, "model": job.name, "seed": job.seed, **_figures(fitted), **facts,
                          "parameters": sum(p.numel() for p in model.parameters()), "versions": versions(),
                          "machine": machine()})  # fmt: skip
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    for stage in (folder, folder / "content"):
+        (stage / "checkpoint.pt").unlink(missing_ok=True)
     return True
 
 
@@ -109,7 +110,6 @@ def _content_model(
     fitted = fit(
         model, train_on, val, plan, job.folder / "content", content_hash("content", run), "ctr content", None, on_step
     )
-    (job.folder / "content" / "checkpoint.pt").unlink(missing_ok=True)
     assert fitted.val is not None
     return model, fitted.val
 
