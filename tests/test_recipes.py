@@ -45,8 +45,10 @@ def test_arms_take_another_base(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     recipe, base = load_recipe(path), load_recipe(FOLDER / "fashion.yaml")
     assert recipe.data == base.data
     assert recipe.workdir == Path("runs/ablation/fashion") / path.stem
-    if path.stem != "plain":
-        assert (recipe.encoder, recipe.pretrain, recipe.posttrain) != (base.encoder, base.pretrain, base.posttrain)
+    learnt = (recipe.encoder, recipe.pretrain, recipe.posttrain)
+    assert (learnt == (base.encoder, base.pretrain, base.posttrain)) == (path.stem == "plain")
+    others = [load_recipe(other) for other in FOLDER.glob("ablation/*.yaml") if other != path]
+    assert all(learnt != (other.encoder, other.pretrain, other.posttrain) for other in others), "no two arms are one"
 
 
 EXPECTED = sorted((Path(__file__).parent.parent / "recipes" / "expected").glob("*.json"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from PIL import Image
 
 from openmoon.data.random_view import plain_view, random_view
 
@@ -11,7 +12,8 @@ PIXELS = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), dtype=np.uint
 def test_no_strength_is_the_plain_picture() -> None:
     expected = torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float()
     torch.testing.assert_close(random_view(PIXELS, 32, 0.0, np.random.default_rng(0)), expected)
-    assert plain_view(PIXELS, 16).shape == (5, 3, 16, 16)
+    smaller = np.stack([Image.fromarray(one).resize((16, 16), Image.Resampling.BILINEAR) for one in PIXELS])
+    np.testing.assert_allclose(plain_view(PIXELS, 16).permute(0, 2, 3, 1), smaller, atol=1)
 
 
 def test_views_are_pictures_of_the_asked_size() -> None:

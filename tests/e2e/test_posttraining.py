@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.e2e.conftest import COMMAND, ENVIRONMENT, Cli
+from tests.e2e.test_run import until
 
 # everything at once; nothing random in the encoder, so that cutting a batch differently changes no more than rounding
 FULL = [
@@ -57,7 +58,9 @@ def test_the_full_objective_resumes_to_the_same_weights(recipe: Path, place, cli
     process.kill()
     process.wait()
     assert not (cut / "posttrain" / "summary.json").exists()
+    before = until(metrics, 2)
     cli("posttrain", recipe, f"workdir={cut}", *FULL)
+    assert until(metrics, 2) == before, "what was done is not done again"
     assert losses(cut) == losses(straight)
     for name, value in weights(straight).items():
         np.testing.assert_array_equal(weights(cut)[name], value)

@@ -26,6 +26,11 @@ def losses(folder: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 
+def until(metrics: Path, step: int) -> list[str]:
+    """What was logged until a step, its speed included, which no second training repeats."""
+    return [line for line in metrics.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+
+
 def test_run_does_every_step_and_writes_everything(recipe: Path, finished: subprocess.CompletedProcess[str]) -> None:
     steps = ["data check", "pretrain", "posttrain", "evaluate", "embed", "report"]
     places = [finished.stderr.index(f"{step} ─") for step in steps]
@@ -81,11 +86,21 @@ def test_embedding_again_computes_nothing_and_a_changed_product_is_done_alone(
     cli("embed", recipe)
 
 
+def nearest(recipe: Path, *arguments: object) -> list[str]:
+    """Products by their cosine with a query, best first, from the table and the encoder alone."""
+    from openmoon import ProductEncoder
+
+    table = pl.read_parquet(workdir(recipe) / "vectors.parquet")
+    query = {str(name).removeprefix("--"): str(value) for name, value in zip(arguments[::2], arguments[1::2], strict=True)}
+    vector = ProductEncoder.from_pretrained(workdir(recipe) / "posttrain" / "encoder").encode([query])[0]
+    return table["product_id"].gather(np.argsort(-np.stack(table["vector"].to_numpy()) @ vector)).to_list()
+
+
 def test_search_by_words_photo_and_both(recipe: Path, finished: object, shop: Path, tmp_path: Path, cli: Cli) -> None:
     photo = next((shop / "photos").glob("*.jpg"))
     for arguments in (["--text", "red boots"], ["--image", photo], ["--text", "red boots", "--image", photo]):
         found = cli("search", recipe, *arguments, "-k", 3, "--sheet", tmp_path / "sheet.png")
-        assert len(re.findall(r"P\d{6}", found.stdout)) == 3
+        assert re.findall(r"P\d{6}", found.stdout) == nearest(recipe, *arguments)[:3]
         assert Image.open(tmp_path / "sheet.png").width > 500
     for nothing in ((), ("--text", " ")):
         assert "nothing to search for" in cli("search", recipe, *nothing, ok=False).stderr
@@ -110,7 +125,9 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (run / "posttrain" / "encoder").exists()
+    before = until(metrics, 4)  # every second step leaves a checkpoint
     cli("posttrain", recipe, *longer)
+    assert until(metrics, 4) == before, "what was done is not done again"
     straight = tmp_path / "straight"
     straight.mkdir()
     (straight / "pretrain").symlink_to(workdir(recipe) / "pretrain")
@@ -146,12 +163,8 @@ def test_a_log_in_which_nobody_searches_is_no_reason_to_stop(recipe: Path, own_s
     assert "no click, cart or purchase has query_text or query_image" in failed.stderr
 
 
-def test_env_and_help_tell_what_there_is(cli: Cli) -> None:
-    assert "torch" in cli("env").stdout
-    top = cli("--help").stdout
-    for verb in ("pretrain", "posttrain", "evaluate", "embed", "search", "report", "run", "env", "data", "benchmark"):
-        assert verb in top
-        assert len(cli(verb, "--help").stdout) > 200 or verb == "env"
+def test_env_names_versions(cli: Cli) -> None:
+    assert re.search(r"torch\W+2\.", cli("env").stdout)
 
 
 def test_an_encoder_is_exported_and_its_cost_printed(recipe: Path, finished: object, cli: Cli, tmp_path: Path) -> None:

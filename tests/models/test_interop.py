@@ -50,6 +50,9 @@ def test_cached_losses_of_sentence_transformers_train_it(tiny_encoder: ProductEn
 
 def test_onnx_trunks_give_the_same_vectors(tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path) -> None:
     mixed = ["red boot with dots", *pictures, {"text": "lamp", "image": pictures[0]}]
-    fast = accelerate(tiny_encoder, tmp_path)
-    np.testing.assert_allclose(fast.encode(mixed, batch_size=3), tiny_encoder.encode(mixed), atol=1e-4)
+    expected, fast = tiny_encoder.encode(mixed), accelerate(tiny_encoder, tmp_path)
+    for trunk in (tiny_encoder.image, tiny_encoder.text):
+        for parameter in trunk.parameters():
+            torch.nn.init.zeros_(parameter)  # the graphs have their own
+    np.testing.assert_allclose(fast.encode(mixed, batch_size=3), expected, atol=1e-4)
     assert len(list(tmp_path.glob("*.onnx"))) == 2
