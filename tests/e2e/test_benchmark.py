@@ -78,6 +78,23 @@ def test_an_encoder_of_another_split_is_pointed_out(measured: tuple[Path, str]) 
     assert any(note.startswith("stage 2: ") and "may have been trained on them" in note for note in notes)
 
 
+def test_a_recipe_is_a_suite_of_what_it_holds_out(recipe: Path, finished: object, cli: Cli, tmp_path: Path) -> None:
+    run = recipe.parent / "run"
+    cli("benchmark", "untuned", f"own={run / 'posttrain' / 'encoder'}", "--suite", recipe, "--out", tmp_path)
+    results = {task: json.loads((tmp_path / f"{task}.json").read_text()) for task in ("retrieval", "attributes")}
+    evaluated = json.loads((run / "evaluation.json").read_text())
+    assert results["retrieval"]["pool"] == evaluated["pool"]
+    assert results["retrieval"]["suite"] == "tiny"
+    assert not any("may have been trained" in note for note in results["retrieval"]["notes"])
+    ours, theirs = (
+        next(cell for cell in cells if (cell["query"], cell["item"]) == ("text", "image"))
+        for cells in (results["retrieval"]["cells"], evaluated["cells"])
+    )
+    assert (ours["pool"], ours["queries"], ours["pairs"]) == (theirs["pool"], theirs["queries"], theirs["pairs"])
+    assert ours["metrics"]["own"]["mrr"] == pytest.approx(theirs["metrics"]["stage 2"]["mrr"], abs=1e-4)
+    assert {"material", "pattern"} <= {cell["label"] for cell in results["attributes"]["cells"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -87,6 +104,7 @@ def test_an_encoder_of_another_split_is_pointed_out(measured: tuple[Path, str]) 
         (["nowhere.parquet", "--suite", "sample"], "nowhere.parquet: no such vectors table"),
         (["untuned", "a=untuned", "a=untuned", "--suite", "sample"], "write NAME="),
         (["untuned", "--suite", "mbe"], "found no test file"),
+        (["untuned", "--suite", "own.yaml"], "own.yaml names its own data; leave --data out"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], message: str, shop: Path, tmp_path: Path, cli: Cli) -> None:
@@ -100,6 +118,10 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, shop: Path, t
     assert failed.returncode == 2
     assert failed.stderr.strip().splitlines()[-1].startswith("error: ")
     assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_a_suite_needs_data(cli: Cli, tmp_path: Path) -> None:
+    assert "suite mbe needs --data" in cli("benchmark", "untuned", "--suite", "mbe", "--out", tmp_path, ok=False).stderr
 
 
 def test_data_that_is_not_there(cli: Cli, tmp_path: Path) -> None:

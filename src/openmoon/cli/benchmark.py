@@ -26,12 +26,15 @@ def benchmark(
     suite: Annotated[
         str,
         typer.Option(
-            help="sample, fashion or grocery (our tables), mbe, mbe2, m5product or fashion200k (as downloaded).",
+            help="sample, fashion or grocery (our tables), mbe, mbe2, m5product or fashion200k (as downloaded), or a recipe: "
+            "what `my-shop.yaml` holds out.",
             show_default=False,
         ),
     ],
-    data: Annotated[Path, typer.Option(help="The folder that holds the suite's data.", show_default=False)],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the results.", show_default=False)],
+    data: Annotated[
+        Path | None, typer.Option(help="The folder that holds the suite's data; not for recipes.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Draws the queries where a suite has more than 20,000 of a kind.")] = 0,
 ) -> None:
     """Compare encoders on a suite: five directions of retrieval, zero-shot classification, attribute prediction.

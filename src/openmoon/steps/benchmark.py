@@ -22,20 +22,19 @@ from openmoon.report.benchmark import write_benchmark_page
 from openmoon.runtime import machine, versions
 from openmoon.steps.console import bar, console
 from openmoon.steps.encoders import is_saved_encoder, named_sources, open_system
+from openmoon.steps.shop_suite import shop_suite
 from openmoon.steps.systems import scratch_folder
 
 
-def benchmark(arguments: Sequence[str], suite_name: str, data: Path, out: Path, seed: int = 0) -> Benchmark:
+def benchmark(arguments: Sequence[str], suite_name: str, data: Path | None, out: Path, seed: int = 0) -> Benchmark:
     """Measure every encoder on the same candidates and examples of a suite; write the results to `out`.
 
-    `arguments` are ENCODER or NAME=ENCODER, in the order of the tables; `seed` draws the sample of queries where there are
-    too many. Raises `UserError` for an unknown suite or encoder and for data in another layout.
+    `arguments` are ENCODER or NAME=ENCODER, in the order of the tables; the suite is one of `READERS` in the folder `data`, or a
+    recipe (.yaml) for what it holds out. `seed` draws the sample of queries where there are too many. Raises `UserError` for an
+    unknown suite or encoder and for data in another layout.
     """
-    if suite_name not in READERS:
-        raise UserError(f"benchmark: unknown suite {suite_name!r}; known are {', '.join(READERS)}.{nearest(suite_name, READERS)}")
+    _require_suite(suite_name, data)
     sources = named_sources(arguments)
-    if not data.is_dir():
-        raise UserError(f"{data}: no such folder; --data takes the folder that holds the data of suite {suite_name}.")
     with scratch_folder(out) as scratch:
         config = _trunks(list(sources.values()))
         suite = _open_suite(suite_name, data, scratch, config.image.size)
@@ -76,10 +75,31 @@ def _trunks(sources: Sequence[str]) -> EncoderConfig:
     return ProductEncoder.from_pretrained(saved).config if saved else EncoderConfig()
 
 
-def _open_suite(name: str, data: Path, scratch: Path, size: int) -> Suite:
-    with bar(f"Reading suite {name}", None) as (progress, task):
-        suite = READERS[name](data, scratch, lambda n: progress.advance(task, n))
+def _require_suite(name: str, data: Path | None) -> None:
+    if _is_recipe(name):
+        if data is not None:
+            raise UserError(f"benchmark: {name} names its own data; leave --data out.")
+    elif name not in READERS:
+        raise UserError(f"benchmark: unknown suite {name!r}; known are {', '.join(READERS)}, and recipes (.yaml)."
+                        f"{nearest(name, READERS)}")  # fmt: skip
+    elif data is None:
+        raise UserError(f"benchmark: suite {name} needs --data, the folder that holds its data.")
+    elif not data.is_dir():
+        raise UserError(f"{data}: no such folder; --data takes the folder that holds the data of suite {name}.")
+
+
+def _open_suite(name: str, data: Path | None, scratch: Path, size: int) -> Suite:
+    if data is None:
+        suite = shop_suite(load_recipe(Path(name)))
+    else:
+        with bar(f"Reading suite {name}", None) as (progress, task):
+            suite = READERS[name](data, scratch, lambda n: progress.advance(task, n))
+    with bar("Reading pictures", len(suite.pictures())) as (progress, task):
         return settle(suite, ImageCache(scratch, size), lambda n: progress.advance(task, n))
+
+
+def _is_recipe(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
 
 
 def _seen_notes(name: str, source: str, suite: Suite) -> list[str]:

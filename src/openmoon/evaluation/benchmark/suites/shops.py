@@ -7,13 +7,13 @@ theirs, without them a product's own title and picture look for each other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
 from openmoon.config import DataConfig, SplitConfig
+from openmoon.data.attributes import spread
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs.behaviour import behaviour_pairs
@@ -43,14 +43,12 @@ def read_sample(folder: Path, scratch: Path, advance: Callable[[int], object]) -
 def read_fashion(folder: Path, scratch: Path, advance: Callable[[int], object]) -> Suite:
     """A catalogue made by `openmoon data import fashion`, or a folder made by `openmoon data simulate` on it."""
     shop = _load(folder, "`openmoon data import fashion`")
-    named = [json.loads(text) if text else {} for text in shop.catalog["attributes"]]
-    names = [name for name in dict.fromkeys(name for one in named for name in one) if name != "category"]
-    columns = {name: pl.Series(name, [one.get(name) for one in named], pl.String) for name in names}
-    if not names or shop.catalog["category"].null_count() == shop.catalog.height:
+    attributes = spread(shop.catalog["attributes"]).drop("category", strict=False)
+    if not attributes.width or shop.catalog["category"].null_count() == shop.catalog.height:
         raise UserError(f"{folder / 'catalog.parquet'}: has no category or no attributes; "
                         "make it with `openmoon data import fashion DOWNLOAD FOLDER`.")  # fmt: skip
     split = FASHION_SPLIT if shop.catalog.height >= SMALL else FASHION_SPLIT.model_copy(update={"test": 0.2})
-    return _suite("fashion", shop, pl.DataFrame(columns), split, FASHION_SIDE, scratch, advance)
+    return _suite("fashion", shop, attributes, split, FASHION_SIDE, scratch, advance)
 
 
 def _load(folder: Path, maker: str) -> Shop:
