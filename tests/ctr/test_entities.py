@@ -19,9 +19,6 @@ def test_the_same_query_is_there_once_and_null_queries_are_not() -> None:
 
 
 def test_rows_are_found_again() -> None:
-    assert FOUND.of_queries(ASKED).tolist() == [4, 5, 4, 6, 0, 7, 5]
-    new = pl.DataFrame({"query_text": ["d"], "query_image": [None]}, schema_overrides={"query_image": pl.String})
-    assert FOUND.of_queries(new).tolist() == [0]
     assert FOUND.of_products(pl.Series(["p2", "gone", "p0"])).tolist() == [3, 0, 1]
 
 

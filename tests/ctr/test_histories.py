@@ -34,13 +34,14 @@ def test_a_log_slices_behaviours_of_its_own_shopper_strictly_before_the_request(
     log, table = shop_log(), shop_events()
     shown = table.filter(action="impression").unique(["user_id", "timestamp", "query_text", "query_image"])
     at = np.datetime64("1970-01-01") + log.seconds.astype("timedelta64[s]")
+    rows = {query: row for row, query in enumerate(log.entities.queries.rows(), log.entities.first_query)}
     some = 0
     for r, (start, end) in enumerate(zip(log.start, log.end, strict=True)):
         earlier = pl.col("user_id") == log.shoppers[int(log.shopper[r]) - 1], pl.col("timestamp") < pl.lit(at[r])
         clicks = table.filter(*earlier, pl.col("action").is_in(["click", "cart"]))
         queries = shown.filter(*earlier, pl.any_horizontal(pl.col("query_text", "query_image").is_not_null()))
-        expected = sorted([*log.entities.of_products(clicks["product_id"]),
-                           *log.entities.of_queries(queries.with_columns(pl.col("query_text").str.to_lowercase()))])  # fmt: skip
+        asked = queries.select(pl.col("query_text").str.to_lowercase(), "query_image").rows()
+        expected = sorted([*log.entities.of_products(clicks["product_id"]), *(rows[query] for query in asked)])
         assert sorted(log.histories.entity[start:end]) == expected
         assert (np.diff(log.histories.seconds[start:end]) >= 0).all()
         some += len(expected)

@@ -166,7 +166,9 @@ def test_search_equals_a_full_sort(tmp_path):
     queries = vectors_of(["one", "two"])
     found = search(path, queries, k=5, encoder_id="e")
     assert found.columns == ["query", "rank", "product_id", "score"]
-    order = np.argsort(-(queries @ vectors_of(ids).T), axis=1)[:, :5]
+    items = vectors_of(ids)
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    order = np.argsort(-(queries @ items.T), axis=1)[:, :5]
     assert found["product_id"].to_list() == [ids[row] for row in order.reshape(-1)]
     assert found["rank"].to_list() == [1, 2, 3, 4, 5] * 2
     assert search(path, queries[1], k=5)["product_id"].to_list() == [ids[row] for row in order[1]]
@@ -176,6 +178,27 @@ def test_search_for_more_than_there_is(tmp_path):
     path = tmp_path / "v.parquet"
     write(path, ["a", "b"]).finish(keep(["a", "b"]))
     assert sorted(search(path, np.ones(DIM), k=1000)["product_id"]) == ["a", "b"]
+
+
+def test_search_in_anyones_table(tmp_path):
+    """Numbers for ids, no encoder, vectors of any length: the cosine decides."""
+    vectors = np.array([[3, 0], [0.1, 0.1], [0, 9]], np.float32)
+    table = pl.DataFrame({"product_id": [7, 8, 9], "vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, 2))})
+    table.write_parquet(tmp_path / "theirs.parquet")
+    found = search(tmp_path / "theirs.parquet", np.array([1, 1]) / np.sqrt(2), 2)
+    assert found["product_id"].to_list() == ["8", "7"]
+    assert found["score"].to_list() == pytest.approx([1, np.sqrt(0.5)])
+    with pytest.raises(UserError, match="column 'encoder' is missing"):
+        search(tmp_path / "theirs.parquet", np.array([1, 0]), encoder_id="mine@1")
+
+
+def test_a_recipe_may_get_another_name(tmp_path):
+    table = pl.DataFrame({"product_id": ["a"], "vector": pl.Series([[1, 0]], dtype=pl.Array(pl.Float32, 2)),
+                          "encoder": ["old@12ab"], "content_hash": ["h"]})  # fmt: skip
+    table.write_parquet(tmp_path / "vectors.parquet")
+    assert len(search(tmp_path / "vectors.parquet", np.array([1, 0]), encoder_id="new@12ab")) == 1
+    with pytest.raises(UserError, match="made by encoder 'old@12ab'"):
+        search(tmp_path / "vectors.parquet", np.array([1, 0]), encoder_id="old@34cd")
 
 
 def test_search_refuses_what_cannot_be_compared(tmp_path):

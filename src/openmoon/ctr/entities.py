@@ -38,12 +38,6 @@ class Entities:
         """Rows of products (n,) int32; 0 for those that the catalogue lacks."""
         return places(product_ids, self.products["product_id"]).to_numpy()
 
-    def of_queries(self, asked: pl.DataFrame) -> np.ndarray:
-        """Rows of queries (n,) int32 for a table with query_text and query_image; 0 where both are null, or unknown here."""
-        rows = self.queries.with_columns(entity=pl.int_range(self.first_query, len(self), dtype=pl.Int32, eager=True))
-        found = asked.select(QUERY).join(rows, on=QUERY, how="left", nulls_equal=True, maintain_order="left")
-        return found["entity"].fill_null(0).to_numpy()
-
     @cached_property
     def asks(self) -> np.ndarray:
         """(rows,) int64 what queries ask with: 1 words, 2 a photo, 3 both; 0 for what is no query."""

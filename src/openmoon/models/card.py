@@ -15,9 +15,9 @@ library_name: openmoon
 pipeline_tag: feature-extraction
 tags: [e-commerce, multimodal, product-embeddings, sentence-transformers]
 ---
-# {name}
+# Product encoder
 
-Product embeddings for text, pictures or both, made with [OpenMOON](https://github.com/openmoon/openmoon).
+Product embeddings for text, pictures or both, made with OpenMOON. Its trunks were pretrained by others; their licences hold.
 
 | | |
 |---|---|
@@ -31,11 +31,13 @@ Product embeddings for text, pictures or both, made with [OpenMOON](https://gith
 from pathlib import Path
 from openmoon import ProductEncoder
 
-encoder = ProductEncoder.from_pretrained("{name}")
+encoder = ProductEncoder.from_pretrained("path/to/this/folder")
 encoder.encode(["red leather boots", Path("boot.jpg"), {{"text": "red leather boots", "image": "boot.jpg"}}])
 ```
 
-`SentenceTransformer("{name}", trust_remote_code=True)` loads the same folder and gives the same vectors.
+With openmoon installed `SentenceTransformer("path/to/this/folder", trust_remote_code=True)` gives the same vectors. What it was
+trained on stands in `recipe.yaml` and `summary.json` beside the folder, and how well it finds held-out products in the run's
+`evaluation.md`.
 """
 
 
@@ -43,7 +45,7 @@ def write_card(encoder: ProductEncoder, folder: Path) -> None:
     """README.md of a saved encoder."""
     config = encoder.config
     write_text(folder / "README.md", CARD.format(
-        name="product-encoder", image=config.image.trunk, size=config.image.size, text=config.text.trunk,
+        image=config.image.trunk, size=config.image.size, text=config.text.trunk,
         tokens=config.text.max_tokens, layers=config.fusion.layers, width=config.fusion.width,
         pooling=config.fusion.pooling, dim=encoder.dim, dims=", ".join(map(str, encoder.dims[:-1])) or "no less",
         millions=sum(p.numel() for p in encoder.parameters()) / 1e6,

@@ -9,17 +9,17 @@ import polars as pl
 
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import topk
-from openmoon.serving.vectors import VectorTable
+from openmoon.serving.vectors import COLUMNS, PRODUCT, VectorTable
 
 
 def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_id: str | None = None) -> pl.DataFrame:
     """The k nearest products by cosine.
 
     Args:
-        vectors_path: the vectors table.
+        vectors_path: the vectors table, ours or anyone's with product_id and vector, of whatever length.
         query_vectors: (dim,) or (Q, dim), L2-normalised.
         k: results per query; fewer when the table is smaller.
-        encoder_id: what made the query vectors; when given, the table must come from the same encoder.
+        encoder_id: what made the query vectors; when given, the table must name the same encoder.
 
     Returns:
         query (row of the query vector), rank (1…k), product_id, score (cosine, −1…1), best first; of equal scores the
@@ -29,7 +29,7 @@ def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_i
         UserError: no table, a broken one, an empty one, another encoder, or vectors of another length.
     """
     queries = np.atleast_2d(np.asarray(query_vectors, np.float32))
-    table = VectorTable(vectors_path)
+    table = VectorTable(vectors_path, [*PRODUCT, "vector"] if encoder_id is None else COLUMNS)
     if queries.shape[1] != table.dim:
         raise UserError(
             f"{vectors_path}: vectors have {table.dim} dimensions, the query has {queries.shape[1]}; "
@@ -39,7 +39,7 @@ def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_i
         raise UserError(f"{vectors_path}: the vectors table is empty; run `openmoon embed` first.")
     if encoder_id is not None:
         _check_encoder(table, encoder_id)
-    chunks = (table.matrix(batch.column(0)) for batch in table.batches(["vector"]))
+    chunks = (_normalised(table.matrix(batch.column(0))) for batch in table.batches(["vector"]))
     scores, rows = topk(queries, chunks, k)
     found = pl.DataFrame(
         {
@@ -53,10 +53,15 @@ def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_i
     return found.join(ids, on="row", maintain_order="left").select("query", "rank", "product_id", "score")
 
 
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+
+
 def _check_encoder(table: VectorTable, encoder_id: str) -> None:
+    """The weights decide, which the part after the @ identifies: a recipe may have got another name."""
     for batch in table.batches(["encoder"]):
         for found in batch.column(0).unique().to_pylist():
-            if found != encoder_id:
+            if found is None or found.rpartition("@")[2] != encoder_id.rpartition("@")[2]:
                 raise UserError(
                     f"{table.path}: made by encoder {found!r}, the query by {encoder_id!r}; vectors of two encoders "
                     "cannot be compared. Run `openmoon embed` with this encoder."
@@ -67,7 +72,7 @@ def _ids_of(table: VectorTable, rows: pl.Series) -> pl.DataFrame:
     """Product ids of some rows, without holding the others."""
     wanted, parts, first = pl.DataFrame({"row": rows}), [], 0
     for batch in table.batches(["product_id"]):
-        ids = pl.DataFrame(pl.from_arrow(batch)).with_row_index("row", first).cast({"row": pl.Int64})
+        ids = pl.DataFrame(pl.from_arrow(batch)).with_row_index("row", first).cast({"row": pl.Int64, "product_id": pl.String})
         parts.append(ids.join(wanted, on="row", how="semi"))
         first += len(batch)
     return pl.concat(parts)
