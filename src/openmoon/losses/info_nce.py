@@ -27,7 +27,7 @@ def info_nce(
     ones are not pushed away for being popular (sampled-softmax correction). A query that blends two pictures has a
     `second` positive column (B,) and finds the first by `share` (B,) in 0..1, the second by the rest.
 
-    Relations: `symmetric` InfoNCE of views of equal standing is the mean of both directions.
+    Of views of equal standing `symmetric_info_nce` takes the mean of both directions.
     """
     positive = own_columns(queries) if positive is None else positive
     logits = queries @ items.T / temperature

@@ -142,7 +142,10 @@ class ProductEncoder(nn.Module):
 
 
 def build_encoder(config: EncoderConfig, saved: Path | None = None) -> ProductEncoder:
-    """A new encoder on pretrained trunks, or (`saved`) the architecture of a saved one, its weights still to be loaded."""
+    """A new encoder on pretrained trunks, or (`saved`) the architecture of a saved one, its weights still to be loaded.
+
+    Raises `UserError` for a trunk that cannot be had and for a width that the heads do not divide.
+    """
     image = build_image_trunk(config.image.trunk, config.image.grid, saved)
     text = build_text_trunk(config.text.trunk, config.text.max_tokens, saved)
     f = config.fusion

@@ -34,6 +34,7 @@ class ImageTrunk(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) float in 0–255 → tokens (B, T, dim)."""
         pixels = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         return self._pool(self.backbone(pixels))
 
@@ -49,6 +50,7 @@ class ImageTrunk(nn.Module):
         return features
 
     def train(self, mode: bool = True) -> ImageTrunk:
+        """As ever, but batch norms keep the statistics that they were pretrained with."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):

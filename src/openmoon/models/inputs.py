@@ -25,7 +25,8 @@ def as_input(value: Any, index: int) -> Input:
     """Read one element of `encode`'s list; `index` is for the error message.
 
     A bare string is a text; a bare `Path`, the bytes of a file, a PIL image or an (H, W, 3) uint8 array is a picture;
-    in a dictionary `image` may also be a path as a string. Empty texts count as missing.
+    in a dictionary `image` may also be a path as a string. Empty texts count as missing. Raises `UserError` for anything else
+    and where neither part is there.
     """
     if isinstance(value, Mapping):
         if unknown := set(value) - {"text", "image"}:

@@ -55,6 +55,7 @@ class SentenceTransformerModule(InputModule):
         return features
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Adds `sentence_embedding` (B, dim) to what `preprocess` made of the inputs."""
         image = text = None
         if "has_image" in features and features["has_image"].any():
             rows = features["has_image"].nonzero()[:, 0]

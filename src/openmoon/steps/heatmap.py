@@ -39,6 +39,7 @@ def draw_heatmap(
     """Draw `out` and return its maps: of the text and then its words, or of both pictures.
 
     The picture is the file `image` or that of a `product`; it meets `text`, or `match`, which is a file or a product id.
+    Raises `UserError` unless exactly one of each two is given and can be read.
     """
     if (image is None) == (product is None):
         raise UserError("heatmap: which picture? give --image FILE or --product ID, one of them.")

@@ -34,7 +34,8 @@ MAX_VALIDATION_PAIRS = 2000  # per direction
 
 def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     """Train on query→item pairs of the training split; returns the folder of the saved encoder. `fresh` starts
-    over where a checkpoint would be resumed."""
+    over where a checkpoint would be resumed. Raises `UserError` where the recipe switches the stage off, where tables, stage 1 or
+    augmented variants are missing, and where no pair is left to train or to validate on."""
     config = recipe.posttrain
     if config is None:
         raise UserError("posttrain: the recipe switches this stage off (posttrain: null); nothing to do.")

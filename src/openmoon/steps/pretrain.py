@@ -24,7 +24,8 @@ MAX_VALIDATION = 2000  # products
 
 def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     """Align pictures and texts of the training products; returns the folder of the saved encoder. `fresh` starts
-    over where a checkpoint would be resumed."""
+    over where a checkpoint would be resumed. Raises `UserError` where the recipe switches the stage off and where no product of
+    the validation split has both."""
     config = recipe.pretrain
     if config is None:
         raise UserError("pretrain: the recipe switches this stage off (pretrain: null); nothing to do.")

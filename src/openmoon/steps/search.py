@@ -25,7 +25,8 @@ def search_products(
     sheet: Path | None = None,
     encoder_folder: Path | None = None,
 ) -> pl.DataFrame:
-    """rank, score, product_id, title, category, image of the `k` nearest products; `sheet` also draws them as a PNG."""
+    """rank, score, product_id, title, category, image of the `k` nearest products; `sheet` also draws them as a PNG. Raises
+    `UserError` without a query, an encoder or a vectors table that this encoder made."""
     text = pl.select(asked_words(pl.lit(text, pl.String))).item()
     if not text and image is None:
         raise UserError("search: nothing to search for; give --text, --image or both.")

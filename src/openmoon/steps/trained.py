@@ -28,7 +28,7 @@ def trained_folder(recipe: Recipe, stage: str) -> Path | None:
 
 
 def latest_folder(recipe: Recipe) -> Path:
-    """The encoder of the last stage that was trained."""
+    """The encoder of the last stage that was trained; `UserError` where none was."""
     found = [folder for stage in STAGES if (folder := trained_folder(recipe, stage)) is not None]
     if not found:
         raise UserError(f"{recipe.workdir}: no encoder has been trained here; run `openmoon pretrain` and `openmoon posttrain` "

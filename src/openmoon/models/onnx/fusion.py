@@ -29,6 +29,7 @@ class OnnxFusion(nn.Module):
         self._device = nn.Parameter(torch.empty(0), requires_grad=False)  # says where the model is: on the CPU
 
     def forward(self, image: Tokens | None, text: Tokens | None) -> tuple[Tensor, None]:
+        """Vectors (B, dim) of unit length as `Fusion.forward`, whose routing the graph does not tell: None."""
         batch = len(next(tokens for tokens in (image, text) if tokens is not None).mask)
         feed: dict[str, np.ndarray] = {}
         for name, tokens, dim in zip(("image", "text"), (image, text), self.dims, strict=True):
