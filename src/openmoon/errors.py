@@ -15,5 +15,6 @@ class UserError(Exception):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` for the known name closest to `word`, or an empty string."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {match[0]!r}?" if match else ""
+    lowered = {name.lower(): name for name in reversed(list(known))}
+    match = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    return f" Did you mean {lowered[match[0]]!r}?" if match else ""

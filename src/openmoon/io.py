@@ -80,6 +80,18 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def read_json(path: Path, *fields: str) -> dict[str, Any]:
+    """The object that a run wrote to `path`. Raises `UserError` where it cannot be read or lacks one of `fields`."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); it is damaged: remove its folder and run that step again.") from error
+    if not isinstance(found, dict) or not found.keys() >= set(fields):
+        raise UserError(f"{path}: expected a JSON object with {', '.join(fields)}; it is damaged: remove its folder and run that "
+                        "step again.")  # fmt: skip
+    return found
+
+
 def hash_number(text: str) -> int:
     """A uniform number in 0..2⁶⁴ − 1 that follows from the text; the same on every machine and for every version of libraries."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

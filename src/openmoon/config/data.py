@@ -41,6 +41,13 @@ class DataConfig(Section):
     split: SplitConfig = SplitConfig()
     cache: Path | None = None  # decoded images and frozen tokens; default: <workdir>/cache
 
+    @field_validator("attributes")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice!r} is named twice")
+        return names
+
     @field_validator("until")
     @classmethod
     def _utc(cls, moment: datetime | None) -> datetime | None:

@@ -27,7 +27,7 @@ class Recipe(Section):
 
     name: str
     workdir: Path
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     pretrain: PretrainConfig | None = PretrainConfig()
@@ -52,6 +52,21 @@ class Recipe(Section):
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_UNSET = re.compile(r"<(\w+) is not set>")
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: not UTF-8, or a date that is none
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is a mistake: the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -63,6 +78,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     tree = _read(Path(path))
     for override in overrides:
         _apply(tree, override)
+    if name := _UNSET.search(str(tree)):
+        raise UserError(f"{path}: the environment variable {name[1]} is not set; set it, or override the field that takes it.")
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -77,8 +94,8 @@ def _read(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path.resolve() in below:
         raise UserError(f"{path}: is its own base, through {' and '.join(str(p) for p in below)}.")
     try:
-        tree = yaml.safe_load(_expand(path.read_text(encoding="utf-8"), path)) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        tree = yaml.load(_expand(path.read_text(encoding="utf-8")), _Loader) or {}
+    except _NOT_YAML as error:
         raise UserError(f"{path}: not valid YAML in UTF-8: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping of recipe keys, found {type(tree).__name__}.")
@@ -94,15 +111,14 @@ def _overlay(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return {**base, **both}
 
 
-def _expand(text: str, path: Path) -> str:
+def _expand(text: str) -> str:
+    """Variables by their values. What is not set is told of later: a comment or an overridden field may name it."""
+
     def value(match: re.Match[str]) -> str:
         name, default = match.groups()
-        found = os.environ.get(name, default)
-        if found is None:
-            raise UserError(f"{path}: the environment variable {name} is not set; set it, or override the field.")
-        return found
+        return os.environ.get(name, default if default is not None else f"<{name} is not set>")
 
-    return "\n".join(line if line.lstrip().startswith("#") else _VARIABLE.sub(value, line) for line in text.split("\n"))
+    return _VARIABLE.sub(value, text)
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -117,8 +133,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             child = node[parent] = {}
         node = child
     try:
-        node[leaf] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        node[leaf] = yaml.load(value, _Loader)
+    except _NOT_YAML as error:
         raise UserError(
             f"override {override!r}: {value!r} is not a YAML value: {' '.join(str(error).split())}"
         ) from error

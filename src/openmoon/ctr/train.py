@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from openmoon.ctr.model import POSITIONS, CtrModel
 from openmoon.ctr.models.make import ContentModel
 from openmoon.ctr.probe import popularity_leakage
 from openmoon.ctr.saved import save_model
-from openmoon.io import atomic_path, content_hash, write_json
+from openmoon.io import atomic_path, content_hash, read_json, write_json
 from openmoon.runtime import machine, versions
 
 PREDICT_FACTOR = 4  # batches of predictions are so many times larger than those of training
@@ -48,7 +47,7 @@ def train(
     config, folder = parts.config, job.folder
     run = run_id(job, config, data_hash)
     summary = folder / "summary.json"
-    if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["run"] == run:
+    if summary.exists() and read_json(summary, "run")["run"] == run:
         return False
     train_on, val, test = (_batches(log, split, config) for split in ("train", "val", "test"))
     if job.name == "cube_ipw":

@@ -38,6 +38,12 @@ def spread(values: pl.Series) -> pl.DataFrame:
     return pl.DataFrame([pl.Series(name, [one.get(name) for one in objects], pl.String) for name in names])
 
 
+def joined(own: str, more: str) -> str:
+    """Two canonical JSON objects in one; of two members with one name that of `own`."""
+    members = json.loads(own)
+    return _COMPACT(members | {name: text for name, text in json.loads(more).items() if name not in members})
+
+
 def canonical(values: pl.Series) -> pl.Series:
     """Structs, maps (lists of key/value structs) or JSON texts → canonical JSON objects; null for what is neither.
 
@@ -48,17 +54,18 @@ def canonical(values: pl.Series) -> pl.Series:
 
 
 def _canonical(value: Any) -> str | None:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+        if isinstance(value, list) and all(isinstance(item, dict) and set(item) == {"key", "value"} for item in value):
+            value = {str(item["key"]): item["value"] for item in value}
+        if not isinstance(value, dict):
             return None
-    if isinstance(value, list) and all(isinstance(item, dict) and set(item) == {"key", "value"} for item in value):
-        value = {item["key"]: item["value"] for item in value}
-    if not isinstance(value, dict):
+        members = {str(name): _plain(member) for name, member in value.items() if member is not None}
+        text = _COMPACT({name: text for name, text in members.items() if text})
+        text.encode()
+    except (ValueError, RecursionError):  # not JSON, half a character, too deep
         return None
-    members = {str(name): _plain(member) for name, member in value.items() if member is not None}
-    return _COMPACT({name: text for name, text in members.items() if text})
+    return text
 
 
 def _plain(value: Any) -> str:

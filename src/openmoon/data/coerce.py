@@ -21,8 +21,7 @@ def clean(column: pl.Expr, found: pl.DataType) -> pl.Expr:
     if found.is_float():
         return column.fill_nan(None)
     if isinstance(found, pl.Binary):
-        # bytes that are not UTF-8 stay visible as a value that can be rejected
-        return column.cast(pl.String, strict=False).fill_null(pl.when(column.is_not_null()).then(pl.lit("�")))
+        return column.map_elements(_decoded, pl.String, skip_nulls=True)
     if found == pl.String or isinstance(found, pl.Categorical | pl.Enum | pl.Null):
         text = column.cast(pl.String).str.strip_chars()
         return pl.when(text != "").then(text)
@@ -34,7 +33,7 @@ def coerce(column: pl.Expr, found: pl.DataType, wanted: pl.DataType) -> pl.Expr 
     text = found == pl.String or isinstance(found, pl.Categorical | pl.Enum | pl.Null | pl.Binary)
     if wanted == LIST:
         return _lists(column, found, text)
-    if found.is_nested() or found == pl.Object:
+    if found.is_nested() or found == pl.Object or isinstance(found, pl.Duration):
         return None
     if wanted == pl.String:
         return _text(column, found)
@@ -59,7 +58,12 @@ def _text(column: pl.Expr, found: pl.DataType) -> pl.Expr:
 
 
 def _time(column: pl.Expr, found: pl.DataType, text: bool) -> pl.Expr | None:
-    """Naive times in UTC."""
+    """Naive times in UTC, of the years that Python and ISO 8601 know."""
+    moment = _moment(column, found, text)
+    return None if moment is None else pl.when(moment.dt.year().is_between(1, 9999)).then(moment)
+
+
+def _moment(column: pl.Expr, found: pl.DataType, text: bool) -> pl.Expr | None:
     if isinstance(found, pl.Datetime):
         return (column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if found.time_zone else column).cast(
             DATETIME
@@ -67,16 +71,23 @@ def _time(column: pl.Expr, found: pl.DataType, text: bool) -> pl.Expr | None:
     if found == pl.Date:
         return column.cast(DATETIME)
     if found.is_numeric():
-        return _epoch(column.cast(pl.Float64) if found.is_float() else column.cast(pl.Int64, strict=False))
+        return _epoch(column.cast(pl.Float64)) if found.is_float() else _day_or_epoch(column.cast(pl.Int64, strict=False))
     if not text:
         return None
-    whole = _epoch(column.cast(pl.Int64, strict=False))
-    return pl.coalesce(_iso(column), whole, _epoch(column.cast(pl.Float64, strict=False)))
+    whole = column.cast(pl.Int64, strict=False)
+    number = pl.when(whole.is_null()).then(column.cast(pl.Float64, strict=False))
+    return pl.coalesce(_iso(column), _day_or_epoch(whole), _epoch(number))
+
+
+def _day_or_epoch(number: pl.Expr) -> pl.Expr:
+    """20250131 is a day, and no moment in August 1970."""
+    day = number.cast(pl.String).str.to_datetime("%Y%m%d", time_unit="us", strict=False)
+    return pl.when(number.is_between(19_000_000, 20_999_999)).then(day).otherwise(_epoch(number))
 
 
 def _epoch(number: pl.Expr) -> pl.Expr:
     """Seconds (up to the year 5138), milli-, micro- or nanoseconds since 1970, told apart by their size."""
-    size = number.abs()
+    size = number.cast(pl.Float64).abs()  # the smallest integer has no absolute value of its own kind
     scaled = (
         pl.when(size < 1e11).then(number * 1_000_000)
         .when(size < 1e14).then(number * 1_000)
@@ -97,8 +108,9 @@ def _iso(column: pl.Expr) -> pl.Expr:
 
 
 def _lists(column: pl.Expr, found: pl.DataType, text: bool) -> pl.Expr | None:
-    if isinstance(found, pl.List | pl.Array) and not found.inner.is_nested():
-        return column.cast(LIST, strict=False)
+    if isinstance(found, pl.List | pl.Array):
+        plain = not found.inner.is_nested() and not isinstance(found.inner, pl.Binary | pl.Duration | pl.Object)
+        return column.cast(LIST, strict=False) if plain else None
     return column.map_elements(_list_of_texts, LIST, skip_nulls=True) if text else None
 
 
@@ -107,6 +119,13 @@ def _list_of_texts(value: str) -> list[str] | None:
         return [part.strip() for part in value.split("|") if part.strip()]
     try:
         items: Any = json.loads(value)
-    except ValueError:
+        texts = [str(item) for item in items]
+        "".join(texts).encode()
+    except (ValueError, RecursionError):  # not JSON, half a character, too deep
         return None
-    return [str(item) for item in items]
+    return texts
+
+
+def _decoded(value: bytes) -> str | None:
+    """Bytes as text; what is not UTF-8 stays visible as a value that can be rejected."""
+    return value.decode(errors="replace").strip() or None

@@ -12,13 +12,14 @@ import polars as pl
 from openmoon.errors import UserError
 
 ROW = "__row"  # position of a record in its source, 0-based, header and blank lines not counted
-SEPARATORS = (",", ";", "\t")
+SEPARATORS = (",", ";", "\t", "|")
 LONGEST_RECORD = 200  # lines; a quote that is not closed within them is a stray one
+_BLANK_START = re.compile(r"(?:[^\S\n]*\n)*")
 csv.field_size_limit(2**31 - 1)  # descriptions may be longer than the default 128 KiB
 
 
 def read_csv(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read a UTF-8 CSV; the separator (comma, semicolon or tab) is the one that the header uses most.
+    """Read a UTF-8 CSV; the separator (comma, semicolon, tab or bar) is the one that the header uses most.
 
     Returns the records, all columns as text, plus `ROW`; and the broken ones: `ROW`, `reason`, `record` (their text).
     Every record of the file is in exactly one of them. Quoted fields may span lines. Records without quotes are split
@@ -26,6 +27,8 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     header.
     """
     lines = _lines(path)
+    if lines[0].lower() in {f"sep={separator}" for separator in SEPARATORS}:  # Excel's own first line
+        lines = lines[1:]
     separator = max(SEPARATORS, key=lines[0].count)
     header = _header(path, lines[0], separator)
     records, unbalanced = _records(lines[1:], separator, len(header))
@@ -48,7 +51,7 @@ def _lines(path: Path) -> pl.Series:
     if not text.strip():
         raise UserError(f"{path}: is empty; expected a header line with column names.")
     # split inside polars: one Python string per line would cost several times the file's size
-    return pl.Series([text]).str.split("\n").explode()
+    return pl.Series([text[_BLANK_START.match(text).end() :]]).str.split("\n").explode()  # type: ignore[union-attr]
 
 
 def _header(path: Path, line: str, separator: str) -> list[str]:
@@ -92,8 +95,9 @@ def _records(lines: pl.Series, separator: str, width: int) -> tuple[pl.DataFrame
 
 def _record_pattern(separator: str) -> str:
     """Fields between separators; a quote opens a quoted field only at the field's start (12" elsewhere is an inch)."""
-    field = rf'(?:"(?:[^"]|"")*"|[^"{separator}\n][^{separator}\n]*|)'
-    return f"{field}(?:{separator}{field})*"
+    sign = re.escape(separator)
+    field = rf'(?:"(?:[^"]|"")*"|[^"{sign}\n][^{sign}\n]*|)'
+    return f"{field}(?:{sign}{field})*"
 
 
 def _split_plain(records: pl.DataFrame, separator: str, header: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -16,6 +16,7 @@ from openmoon.data.images import ImageRejected, load_image
 from openmoon.data.store import RaggedStore
 from openmoon.io import atomic_path, content_hash, file_hash
 
+MEMO = {"path": pl.String, "modified": pl.Int64, "size": pl.Int64, "key": pl.String, "reason": pl.String}  # of files read before
 BATCH = 256  # pictures decoded before they are written; two batches are in memory at once
 VERSION = 1  # raise it when `load_image` comes to give other pixels
 
@@ -130,16 +131,19 @@ class ImageCache:
         return key if stamp is not None and stamp == _stamp(path) else None
 
     def _load_memo(self) -> None:
-        for path, modified, size, key, reason in pl.read_parquet(self._memo_path).iter_rows():
+        try:
+            known = pl.read_parquet(self._memo_path, columns=list(MEMO))
+        except (pl.exceptions.PolarsError, OSError):  # no more than a memory of which files were read: read them again
+            return
+        for path, modified, size, key, reason in known.iter_rows():
             self._keys[path] = (_Stamp(modified, size), key)
             if reason is not None:
                 self._reasons[key] = reason
 
     def _save_memo(self) -> None:
         rows = [(path, *stamp, key, self._reasons.get(key)) for path, (stamp, key) in self._keys.items()]
-        schema = {"path": pl.String, "modified": pl.Int64, "size": pl.Int64, "key": pl.String, "reason": pl.String}
         with atomic_path(self._memo_path) as temporary:
-            pl.DataFrame(rows, schema, orient="row").write_parquet(temporary)
+            pl.DataFrame(rows, MEMO, orient="row").write_parquet(temporary)
 
 
 def _stamp(path: Path) -> _Stamp:

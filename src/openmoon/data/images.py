@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +20,9 @@ UPRIGHT = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+
+
+_ADDRESS = re.compile(r"(?:^|/)(?:https?|ftp|s3|gs):/", re.IGNORECASE)  # a path keeps one of the two slashes
 
 
 class ImageRejected(Exception):
@@ -59,6 +63,9 @@ def load_image(source: Path | bytes, size: int | None) -> npt.NDArray[np.uint8]:
 
 
 def read_file(path: Path) -> bytes:
+    """The bytes of a picture file. Raises `ImageRejected` where there are none to be had."""
+    if _ADDRESS.search(str(path)):
+        raise ImageRejected("is an address; pictures are read from files: download them and name the files")
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL byte

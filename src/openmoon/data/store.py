@@ -112,6 +112,11 @@ class RaggedStore:
             else:
                 self._admit(**json.loads(line))
             self._read += len(line)
+        rows = self.folder / "rows.bin"
+        found, needed = rows.stat().st_size if rows.exists() else 0, self._total * self._row_bytes
+        if found < needed:
+            raise UserError(f"{rows}: has {found:,} bytes, {needed:,} are in its index; the cache is damaged, delete the folder "
+                            f"{self.folder} and run the same command again.")  # fmt: skip
 
     def _admit(self, start: int, keys: list[str], counts: list[int]) -> None:
         self._position.update(zip(keys, range(len(self), len(self) + len(keys)), strict=True))

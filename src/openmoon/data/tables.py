@@ -37,7 +37,7 @@ def read_table(
     Raises `UserError` for a missing or unreadable file, a missing or mistyped column.
     """
     path = Path(path)
-    frame, broken = read_csv(path) if _is_csv(path, spec) else (read_parquet(path).with_row_index(ROW), None)
+    frame, broken = read_csv(path) if _is_csv(path, spec) else (_numbered_from(read_parquet(path), 0), None)
     table, rejected = normalise(frame, spec, columns, attributes, products, str(path))
     if broken is None:
         return table, rejected
@@ -62,9 +62,9 @@ def _is_csv(path: Path, spec: TableSpec) -> bool:
     """Whether the table is CSV; otherwise it is Parquet. `UserError` where it is neither or not there."""
     if not path.exists():
         raise UserError(f"{path}: no such file; set data.root and data.{spec.name} to where the {spec.name} table is.")
-    if path.suffix in (".csv", ".tsv"):
+    if path.suffix.lower() in (".csv", ".tsv"):
         return True
-    if path.suffix == ".parquet" or path.is_dir():
+    if path.suffix.lower() == ".parquet" or path.is_dir():
         return False
     raise UserError(f"{path}: expected a .parquet, .csv or .tsv file, found {path.suffix or 'no ending'!r}.")
 
@@ -77,11 +77,16 @@ def _row_groups(path: Path) -> Iterator[pl.DataFrame]:
             with pq.ParquetFile(file, pre_buffer=False) as source:
                 for number in range(source.num_row_groups):
                     frame = pl.DataFrame(pl.from_arrow(source.read_row_group(number)))
-                    yield frame.with_row_index(ROW, start)
+                    yield _numbered_from(frame, start)
                     start += len(frame)
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{file}: cannot be read as Parquet ({reason}); write the table again.") from error
+
+
+def _numbered_from(frame: pl.DataFrame, start: int) -> pl.DataFrame:
+    """With `ROW` from `start` on; a column of the file that is called so is left out."""
+    return frame.drop(ROW, strict=False).with_row_index(ROW, start)
 
 
 def rejected_lines(spec: TableSpec, broken: pl.DataFrame) -> pl.DataFrame:
@@ -170,13 +175,14 @@ def _match_columns(frame: pl.DataFrame, spec: TableSpec, mapping: dict[str, str]
 
 
 def _missing(source: str, spec: TableSpec, wanted: str, name: str, there: Sequence[str]) -> str:
-    theirs = next(iter(difflib.get_close_matches(name, there, 1, cutoff=0.4)), "<your column>")
-    return (f"{source}: no column {wanted}.{nearest(name, there)} Found {_list(there)}. Map yours in the recipe, "
+    others = [column for column in there if column not in {known.name for known in spec.columns}]
+    theirs = next(iter(difflib.get_close_matches(name, others, 1, cutoff=0.4)), "<your column>")
+    return (f"{source}: no column {wanted}.{nearest(name, others)} Found {_list(there)}. Map yours in the recipe, "
             f"for example data.columns.{spec.name}.{name}={theirs}")  # fmt: skip
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(names) or "no columns"
+    return ", ".join(name if name.isprintable() else repr(name) for name in names) or "no columns"
 
 
 def _check_attributes(frame: pl.DataFrame, attributes: Sequence[str], source: str) -> None:
@@ -222,11 +228,10 @@ def _gather_attributes(frame: pl.DataFrame, attributes: Sequence[str], source: s
 
 
 def _merge_attributes(values: pl.DataFrame, gathered: pl.Series) -> pl.Series:
-    both = pl.DataFrame({"own": values["attributes"], "gathered": gathered})
-    joined = pl.col("own").str.strip_suffix("}") + pl.lit(",") + pl.col("gathered").str.strip_prefix("{")
-    empty = pl.col("own").is_null() | (pl.col("own") == "{}")
-    merged = pl.when(empty).then("gathered").when(pl.col("gathered").is_null()).then("own").otherwise(joined)
-    return both.select(merged.alias("attributes")).to_series()
+    """A product's own attributes and those from columns; of two with one name its own."""
+    pairs = zip(values["attributes"], gathered, strict=True)
+    merged = [attribute_json.joined(own, more) if own and more else own or more for own, more in pairs]
+    return pl.Series("attributes", merged, pl.String)
 
 
 def _reasons(spec: TableSpec, cleaned: pl.DataFrame, values: pl.DataFrame, products: pl.Series | None) -> pl.Series:

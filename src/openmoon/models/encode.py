@@ -120,7 +120,10 @@ def _result(
 
 @torch.inference_mode()
 def encode_batch(encoder: ProductEncoder, ids: list[list[int]], pictures: list[np.ndarray | None]) -> np.ndarray:
-    """Vectors (B, dim) of token ids (empty: no text) and decoded pictures (None: no picture); NaN for neither."""
+    """Vectors (B, dim) of token ids (empty: no text) and decoded pictures (None: no picture); NaN for neither.
+
+    Raises `UserError` where the encoder makes NaN or infinity of an input that is there.
+    """
     device = next(encoder.fusion.parameters()).device
     image = text = None
     with_picture = [row for row, picture in enumerate(pictures) if picture is not None]
@@ -133,7 +136,11 @@ def encode_batch(encoder: ProductEncoder, ids: list[list[int]], pictures: list[n
         text = encoder.text.tokens([ids[row] for row in with_text]).spread(with_text, len(ids))
     if image is None and text is None:
         return np.full((len(ids), encoder.dim), np.nan, np.float32)
-    return encoder(image, text).float().cpu().numpy()
+    vectors = encoder(image, text).float().cpu().numpy()
+    if not np.isfinite(vectors[[*with_picture, *with_text]]).all():
+        raise UserError("the encoder's vectors hold NaN or infinity: its weights are broken; train it again, with a lower rate "
+                        "if training broke it.")  # fmt: skip
+    return vectors
 
 
 def load_picture(picture: Picture, size: int) -> np.ndarray:

@@ -115,6 +115,7 @@ class ProductEncoder(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> ProductEncoder:
         """Load an encoder that `save_pretrained` wrote. Raises `UserError` for another folder or format version."""
+        from pydantic import ValidationError
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -129,10 +130,16 @@ class ProductEncoder(nn.Module):
             saved = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{path}: not JSON ({error}); the encoder is damaged, save or train it again.") from error
-        if saved.get("format") != FORMAT:
-            raise UserError(f"{path}: format is {saved.get('format')!r}, this openmoon reads {FORMAT}; "
+        found = saved.get("format") if isinstance(saved, dict) else None
+        if found != FORMAT:
+            raise UserError(f"{path}: format is {found!r}, this openmoon reads {FORMAT}; "
                             "install the version that wrote it, or train again.")  # fmt: skip
-        encoder = build_encoder(EncoderConfig.model_validate(saved["encoder"]), folder)
+        try:
+            config = EncoderConfig.model_validate(saved.get("encoder"))
+        except ValidationError as error:
+            raise UserError(f"{path}: the section encoder is not one that this openmoon knows; install the version that wrote "
+                            "it, or train again.") from error  # fmt: skip
+        encoder = build_encoder(config, folder)
         try:
             encoder.load_state_dict(load_file(folder / "model.safetensors"))
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openmoon.models.efficientnet import EFFICIENTNETS, MEAN, STD, WIDTH, EfficientNetFeatures
-from openmoon.models.hub import load_hub_model
+from openmoon.models.hub import load_hub_model, told_as
 
 FOLDER = "image_trunk"  # inside a saved encoder: the Hugging Face configuration
 
@@ -75,11 +75,13 @@ def build_image_trunk(name: str, grid: int, saved: Path | None = None) -> ImageT
     """The trunk called `name` with pretrained weights, or its bare architecture when `saved` is an encoder's folder."""
     if name in EFFICIENTNETS:
         return _channels_last(ImageTrunk(EfficientNetFeatures(name, pretrained=saved is None), WIDTH, MEAN, STD, grid))
-    model = load_hub_model(name, saved and saved / FOLDER, "encoder.image.trunk", EFFICIENTNETS[0])
+    folder = saved and saved / FOLDER
+    model = load_hub_model(name, folder, "encoder.image.trunk", EFFICIENTNETS[0])
     model = getattr(model, "vision_model", model)
     config = model.config
-    dim = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
-    mean, std = _normalisation(saved / FOLDER if saved is not None else name)
+    with told_as(name, folder, "encoder.image.trunk", EFFICIENTNETS[0]):
+        dim = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
+        mean, std = _normalisation(folder or name)
     return _channels_last(ImageTrunk(_HuggingFaceFeatures(model), dim, mean, std, grid))
 
 

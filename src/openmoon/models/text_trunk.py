@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from openmoon.models.hub import load_hub_model
+from openmoon.models.hub import load_hub_model, told_as
 from openmoon.models.tokens import Tokens
 
 MINILM = "minilm-l6"
@@ -56,8 +56,11 @@ def build_text_trunk(name: str, max_tokens: int, saved: Path | None = None) -> T
     from transformers import AutoTokenizer
 
     source = _minilm_folder() if name == MINILM else name
-    model = load_hub_model(source, saved and saved / FOLDER, "encoder.text.trunk", MINILM)
-    return TextTrunk(model, AutoTokenizer.from_pretrained(saved / FOLDER if saved else source), max_tokens)
+    folder = saved and saved / FOLDER
+    model = load_hub_model(source, folder, "encoder.text.trunk", MINILM)
+    with told_as(source, folder, "encoder.text.trunk", MINILM):
+        tokenizer = AutoTokenizer.from_pretrained(folder or source)
+    return TextTrunk(model, tokenizer, max_tokens)
 
 
 def save_text_trunk(trunk: TextTrunk, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 
@@ -14,7 +13,9 @@ from openmoon.ctr.evaluate import REFERENCE, HeldOut, baselines, held_out, load_
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.results import CtrResult
 from openmoon.ctr.train import run_id, train
+from openmoon.data.tables import read_parquet
 from openmoon.errors import UserError
+from openmoon.io import read_json
 from openmoon.runtime import machine, versions
 from openmoon.steps.console import bar, console
 from openmoon.steps.ctr_bench import Bench, open_bench
@@ -67,7 +68,7 @@ def _scores(bench: Bench, name: str, part: HeldOut) -> dict[int, np.ndarray]:
     for seed in bench.config.seeds:
         job = bench.job(name, seed)
         found[seed] = load_scores(job.folder, bench.log, part)
-        run = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))["run"]
+        run = read_json(job.folder / "summary.json", "run")["run"]
         if run != run_id(job, bench.config, bench.data_hash(name)):
             raise UserError(f"{job.folder}: was trained with other settings, data or vectors than this recipe's; run "
                             "`openmoon ctr train` again, or name what it was trained with.")  # fmt: skip
@@ -83,7 +84,10 @@ def _truth(recipe: Recipe, log: CtrLog) -> pl.DataFrame | None:
     path = recipe.data.root / recipe.ctr.truth
     if not path.is_file():
         raise UserError(f"ctr.truth: {path} does not exist.")
-    found = pl.read_parquet(path, columns=["uniform", "p_true"])
+    found = read_parquet(path)
+    if lacking := [name for name in ("uniform", "p_true") if name not in found.columns]:
+        raise UserError(f"ctr.truth: {path} has no column {lacking[0]!r}; name the truth/events.parquet of a simulated shop.")
+    found = found.select("uniform", "p_true")
     if len(found) <= log.row.max():
         raise UserError(f"ctr.truth: {path} has {len(found):,} rows, but the events have more; it speaks of them row by row. "
                         "Name the truth of these events, or leave ctr.truth out.")  # fmt: skip

@@ -36,7 +36,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         encoder = build_encoder(recipe.encoder.dense())
         train, val = work.rows("train"), _matched(work, work.rows("val"))[:MAX_VALIDATION]
         if not len(val):
-            raise UserError("data.split.val: no validation product has both text and picture; raise data.split.val.")
+            raise UserError(_nothing_to_validate(len(_matched(work, np.arange(len(work.items))))))
         parts = work.parts
         rows = train[parts.has("image")[train]]
         shown = _inputs(work, np.concatenate([rows, val]))
@@ -74,3 +74,10 @@ def _inputs(work: Workspace, rows: np.ndarray) -> Inputs:
     """What the products in `rows` show."""
     texts = [text for column in work.parts.texts.values() for text in column[rows] if text is not None]
     return Inputs([key for key in work.parts.images[rows] if key is not None], texts)
+
+
+def _nothing_to_validate(matched: int) -> str:
+    if matched:
+        return f"data.split.val: of {matched:,} products with text and picture none is for validation; raise data.split.val."
+    return ("pretrain: no product has both a text and a readable picture; `openmoon data check` says what is wrong with the "
+            "pictures. Without pictures skip stage 1 with pretrain: null.")  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
+from openmoon.io import read_json
 from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
 from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
 from openmoon.steps.console import console
@@ -46,7 +46,7 @@ def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
     folder = trained_folder(recipe, stage)
     if folder is None:
         return None
-    trained_on = json.loads((folder.parent / "summary.json").read_text(encoding="utf-8"))["data_hash"]
+    trained_on = read_json(folder.parent / "summary.json", "data_hash")["data_hash"]
     if trained_on != expected:
         raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {expected}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
@@ -102,15 +102,18 @@ def starts_untrained(recipe: Recipe) -> bool:
 
 def _require_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
     """What is said of an encoder comes with its recipe, so the stage's section and the seed must be those it was trained with."""
-    saved = yaml.safe_load((folder.parent / "recipe.yaml").read_text(encoding="utf-8"))
     section: BaseModel = getattr(recipe, stage)
     try:
-        trained = type(section).model_validate(saved[stage]).model_dump(mode="json")
+        saved = yaml.safe_load((folder.parent / "recipe.yaml").read_text(encoding="utf-8"))
+        trained, seed = type(section).model_validate(saved[stage]).model_dump(mode="json"), saved["seed"]
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise UserError(f"{folder.parent / 'recipe.yaml'}: is not the recipe that this encoder was trained by; run `openmoon "
+                        f"{stage} --fresh`.") from error  # fmt: skip
     except ValidationError as error:
         raise UserError(f"{folder}: was trained by another version of openmoon, whose {stage} section is another; run `openmoon "
                         f"{stage} --fresh`, or choose another workdir.") from error  # fmt: skip
     pairs = {f"{stage}.{name}": (trained[name], value) for name, value in section.model_dump(mode="json").items()}
-    for name, (theirs, ours) in {"seed": (saved["seed"], recipe.seed), **pairs}.items():
+    for name, (theirs, ours) in {"seed": (seed, recipe.seed), **pairs}.items():
         if theirs != ours:
             raise UserError(f"{folder}: was trained with {name}: {theirs}, the recipe says {ours}; undo the change, run "
                             f"`openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
@@ -125,7 +128,7 @@ def _require_same(folder: Path, found: EncoderConfig, wanted: EncoderConfig, rem
 
 def _warn_if_foreign(start: Path, work: Workspace) -> None:
     summary = start.parent / "summary.json"
-    known = json.loads(summary.read_text(encoding="utf-8"))["data_hash"] if summary.exists() else None
+    known = read_json(summary, "data_hash")["data_hash"] if summary.exists() else None
     if known not in (work.catalogue_hash, work.data_hash):
         console.print(f"  [yellow]posttrain.start[/]: {start} was not trained on these data with this split; if it saw products "
                       "that are held out now, their evaluation says too much")  # fmt: skip

@@ -38,7 +38,7 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
     if found != FORMAT:
         raise UserError(f"{path}: checkpoint format is {found!r}, this openmoon reads {FORMAT}; "
                         "go on with the version that wrote it, or start with --fresh.")  # fmt: skip
-    if saved["run"] != run:
+    if saved.get("run") != run or "state" not in saved:
         raise UserError(f"{path}: was written with another recipe or other data; go on with those, choose another workdir, "
                         "or start over with --fresh.")  # fmt: skip
     return saved["state"]
