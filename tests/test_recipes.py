@@ -74,6 +74,13 @@ def test_there_are_recipes() -> None:
         ("data.attributes=[", "is not a YAML value"),
         ("posttrain.mix=[]", "posttrain.mix: List should have at least 1 item"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
+        ("seed=99999999999999999999999999", "seed: Input should be less than"),
+        ("data.until=2025-13-01", "is not a YAML value: month must be in 1..12"),
+        ("posttrain.lr=.inf", "posttrain.lr: Input should be a finite number"),
+        ("posttrain.actions=" + "[" * 3000, "is not a YAML value"),
+        ("data={split: {val: 0.1, val: 0.2}}", "the key 'val' stands twice"),
+        ("data.attributes=[a, b, a]", "'a' is named twice"),
+        ("POSTTRAIN={}", "unknown key 'POSTTRAIN'. Did you mean 'posttrain'?"),
         ("posttrain.blend=0.5", "posttrain: Value error, blend mixes pixels, which a frozen image trunk does not see"),
         ("posttrain={loss: circle, negatives: {popularity: true}}", "belong to info_nce, not to circle"),
         ("posttrain.weights={click: 2}", "weights names click, which is not among actions"),
@@ -118,6 +125,12 @@ def test_environment_variables_with_defaults(tmp_path: Path, monkeypatch: pytest
     assert load_recipe(path).workdir == Path("there/run")
     path.write_text("name: own\nworkdir: ${MISSING_VARIABLE}\n")
     with pytest.raises(UserError, match="the environment variable MISSING_VARIABLE is not set"):
+        load_recipe(path)
+    assert load_recipe(path, ["workdir=runs/own"]).workdir == Path("runs/own"), "an override takes its place"
+    path.write_text("name: own\nworkdir: there  # or ${MISSING_VARIABLE}\n")
+    assert load_recipe(path).workdir == Path("there")
+    path.write_text("name: own\nworkdir: there\nname: other\n")
+    with pytest.raises(UserError, match=r"own\.yaml: not valid YAML in UTF-8: the key 'name' stands twice"):
         load_recipe(path)
     path.write_bytes(b"name: \xff\xfe")
     with pytest.raises(UserError, match="not valid YAML in UTF-8"):

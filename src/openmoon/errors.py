@@ -15,6 +15,12 @@ class UserError(Exception):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` for the known name closest to `word`, or an empty string."""
+    match = closest(word, known)
+    return f" Did you mean {match!r}?" if match else ""
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name most like `word`, whatever their case; None where none is alike to `cutoff` (0..1)."""
     lowered = {name.lower(): name for name in reversed(list(known))}
-    match = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
-    return f" Did you mean {lowered[match[0]]!r}?" if match else ""
+    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=cutoff)
+    return lowered[found[0]] if found else None

@@ -22,7 +22,7 @@ def read(path: Path, text: str | bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
     return read_csv(path)
 
 
-@given(st.lists(st.tuples(st.text("abc", min_size=1), FIELD, FIELD), max_size=12), st.sampled_from(",;\t"))
+@given(st.lists(st.tuples(st.text("abc", min_size=1), FIELD, FIELD), max_size=12), st.sampled_from(",;\t|"))
 def test_written_by_pythons_csv_reads_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], separator: str
 ) -> None:
@@ -91,3 +91,10 @@ def test_what_cannot_be_opened_is_an_error_in_one_line(tmp_path: Path, monkeypat
     monkeypatch.setattr(Path, "read_text", forbidden)
     with pytest.raises(UserError, match=r"mine\.csv: cannot be read \(Permission denied\)"):
         read_csv(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("before", ["\n", " \n\n", "sep=;\n", "SEP=;\n", "\n\nsep=;\n"])
+def test_what_may_stand_before_the_header(tmp_path: Path, before: str) -> None:
+    frame, broken = read(tmp_path / "t.csv", f"{before}id;title\n1;a\n")
+    assert frame.select("id", "title").rows() == [("1", "a")]
+    assert broken.is_empty()

@@ -79,3 +79,17 @@ def test_names_that_are_no_files_are_rejected_with_a_reason(tmp_path: Path, phot
     assert cache.readable([photos[0], odd]) == [cache.key(photos[0]), None]
     with pytest.raises(ImageRejected, match="cannot be read"):
         load_image(odd, 16)
+
+
+def test_a_damaged_memory_of_files_is_forgotten(tmp_path: Path, photos: list[Path]) -> None:
+    ImageCache(tmp_path / "cache", 16).fill(photos)
+    (memo,) = (tmp_path / "cache").rglob("files.parquet")
+    memo.write_bytes(b"no")
+    again = ImageCache(tmp_path / "cache", 16)
+    assert set(again.fill(photos)) == set(photos[-2:])
+    assert again.pixels(again.keys(photos[:-2])).shape == (len(photos) - 2, 16, 16, 3)
+
+
+def test_addresses_are_no_files(tmp_path: Path) -> None:
+    path = tmp_path / "https://cdn.example/a.jpg"
+    assert "pictures are read from files" in ImageCache(tmp_path / "cache", 16).fill([path])[path]

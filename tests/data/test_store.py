@@ -140,3 +140,11 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file/store: cannot be written \(.*\)\. .* another cache folder"):
         RaggedStore(tmp_path / "file" / "store", (2,), np.float32)
+
+
+def test_rows_that_got_lost_are_told_of(tmp_path: Path) -> None:
+    RaggedStore(tmp_path, (2,), np.float32).append(["a"], [np.ones((3, 2), np.float32)])
+    with open(tmp_path / "rows.bin", "r+b") as file:
+        file.truncate(20)
+    with pytest.raises(UserError, match=r"rows\.bin: has 20 bytes, 24 are in its index; .* delete the folder"):
+        RaggedStore(tmp_path, (2,), np.float32)

@@ -67,7 +67,7 @@ NOON = dt.datetime(2024, 5, 1, 12, 0)
         ("1714564800", NOON), ("1714564800000", NOON), ("2024-05-01 12:00", NOON), ("2024-05-01T12:00:00Z", NOON),
         ("2024-05-01T14:00:00+02:00", NOON), ("2024-05-01 06:30:00.25-0530", NOON.replace(microsecond=250000)),
         ("2024-05-01", NOON.replace(hour=0)), (NOON, NOON), (dt.date(2024, 5, 1), NOON.replace(hour=0)),
-        (dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC), NOON),
+        (dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC), NOON), ("20240501", NOON.replace(hour=0)), (20240501, NOON.replace(hour=0)),
     ],
 )  # fmt: skip
 def test_times(value: Any, expected: dt.datetime) -> None:
@@ -83,6 +83,11 @@ def test_times(value: Any, expected: dt.datetime) -> None:
         (event(timestamp="01/05/2024"), "timestamp is not a time"),
         (event(timestamp="2024-13-01"), "timestamp is not a time"),
         (event(timestamp=None), "timestamp is empty"),
+        (event(timestamp="20241301"), "timestamp is not a time"),
+        (event(timestamp="0000-01-01"), "timestamp is not a time"),
+        (event(timestamp="9999-12-31T23:59:59-23:59"), "timestamp is not a time"),
+        (event(timestamp=-(2**63)), "timestamp is not a time"),
+        (event(timestamp=b"\xff"), "timestamp is not a time"),
         (event(action="view"), "action is none of"),
         (event(product_id=" "), "product_id is empty"),
         (event(user_id=None), "user_id is empty"),
@@ -122,6 +127,10 @@ def test_bad_creatives() -> None:
     assert one(CREATIVES, good | {"clicks": 6})[1] == "more clicks than impressions"
     assert one(CREATIVES, good | {"clicks": -1})[1] == "clicks or impressions are negative"
     assert one(CREATIVES, good | {"queries": ["x", None]})[1] is None
+    for queries in ('["\\ud800"]', "[" * 5000):
+        reason = one(CREATIVES, good | {"queries": queries})[1]
+        assert reason is not None
+        assert reason.startswith("queries is not texts")
 
 
 def test_the_first_good_row_of_an_id_stays() -> None:
@@ -161,6 +170,21 @@ def test_attributes_of_any_shape(attributes: pl.Series) -> None:
     assert normalise(frame, CATALOG)[0]["attributes"][0] == '{"colour":"red","sizes":"S, M"}'
 
 
+@pytest.mark.parametrize("attributes", ['{"a":"\\ud83d"}', "[" * 5000, "[1]"])
+def test_attributes_that_are_none(attributes: str) -> None:
+    _, reason = one(CATALOG, {"product_id": "a", "title": "t", "attributes": attributes})
+    assert reason is not None
+    assert reason.startswith("attributes is not a JSON object")
+
+
+def test_bytes_are_text(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"product_id": [b"a", b" b ", b"", b"\xff"], "title": ["t"] * 4, "price": [b"1.5", b"x", b"", b"\xff"]})
+    table, rejected = normalise(frame, CATALOG)
+    assert table.select("product_id", "price").rows() == [("a", 1.5)]
+    assert [reason.split(":")[0] for reason in rejected["reason"]] == [
+        "price is not a number", "product_id is empty", "price is not a number"]  # fmt: skip
+
+
 @given(st.lists(st.tuples(st.one_of(st.none(), st.text()), st.one_of(st.none(), st.integers(-9, 9))), min_size=1))
 def test_gathered_columns_are_json(rows: list[tuple[str | None, int | None]]) -> None:
     frame = pl.DataFrame(rows, {'na"me': pl.String, "size": pl.Int64}, orient="row")
@@ -177,12 +201,12 @@ def _stripped(text: str | None) -> str | None:
 
 
 def test_gathered_join_native_attributes() -> None:
-    native = ['{"a":"1"}', "{}", None, '{"a":"2"}']
-    frame = pl.DataFrame({"attributes": native, "colour": ["red", "blue", "green", None]})
+    native = ['{"a":"1"}', "{}", None, '{"a":"2"}', '{"colour":"my own"}']
+    frame = pl.DataFrame({"attributes": native, "colour": ["red", "blue", "green", None, "red"]})
     frame = frame.with_row_index("product_id").with_columns(title=pl.lit("t"))
     table, _ = normalise(frame, CATALOG, attributes=["colour"])
     assert table["attributes"].to_list() == [
-        '{"a":"1","colour":"red"}', '{"colour":"blue"}', '{"colour":"green"}', '{"a":"2"}',
+        '{"a":"1","colour":"red"}', '{"colour":"blue"}', '{"colour":"green"}', '{"a":"2"}', '{"colour":"my own"}',
     ]  # fmt: skip
 
 
@@ -195,6 +219,27 @@ def test_mapping_and_unknown_products(tmp_path: Path) -> None:
     good, rejected = read_table(tmp_path / "e.parquet", EVENTS, products=table["product_id"])
     assert good.height == 1
     assert rejected.rows()[0][:4] == ("events", 1, "9", "product_id is not in the catalog: '9'")
+
+
+def test_a_column_that_is_called_as_our_row_numbers(tmp_path: Path) -> None:
+    pl.DataFrame({"product_id": ["a", "a"], "title": ["t", "t"], "__row": [7, 8]}).write_parquet(tmp_path / "c.parquet")
+    table, rejected = read_table(tmp_path / "c.parquet", CATALOG)
+    assert table["product_id"].to_list() == ["a"]
+    assert rejected["row"].to_list() == [1]
+
+
+def test_endings_in_capitals_and_durations(tmp_path: Path) -> None:
+    (tmp_path / "C.CSV").write_text("product_id,title\n1,a\n")
+    assert read_table(tmp_path / "C.CSV", CATALOG)[0].height == 1
+    pl.DataFrame({"product_id": [dt.timedelta(1)], "title": ["t"]}).write_parquet(tmp_path / "d.parquet")
+    with pytest.raises(UserError, match=r"column 'product_id' is Duration.*must be text"):
+        read_table(tmp_path / "d.parquet", CATALOG)
+
+
+def test_no_column_of_ours_is_proposed_for_another() -> None:
+    frame = pl.DataFrame({"product_id": [1], "timestamp": [1], "action": ["click"], "USER": ["x"]})
+    with pytest.raises(UserError, match=r"events\.user_id=USER$"):
+        normalise(frame, EVENTS)
 
 
 def test_broken_csv_lines_are_rejected_rows(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -100,6 +101,35 @@ def test_other_formats_are_refused(tiny_encoder: ProductEncoder, tmp_path: Path)
     (tmp_path / "encoder" / "config.json").write_text(json.dumps(config | {"format": 99}))
     with pytest.raises(UserError, match="format is 99, this openmoon reads 1"):
         ProductEncoder.from_pretrained(tmp_path / "encoder")
+
+
+@pytest.mark.parametrize("content", ["[]", "5", '{"format": 1}', '{"format": 1, "encoder": {"foo": 1}}', "no"])
+def test_a_damaged_description_is_told_of(tiny_encoder: ProductEncoder, tmp_path: Path, content: str) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    (tmp_path / "encoder" / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"encoder/config\.json: "):
+        ProductEncoder.from_pretrained(tmp_path / "encoder")
+
+
+@pytest.mark.parametrize("part", ["text_trunk", "image_trunk"])
+def test_a_missing_trunk_is_the_folders_fault(tiny_encoder: ProductEncoder, tmp_path: Path, part: str) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    shutil.rmtree(tmp_path / "encoder" / part)
+    with pytest.raises(UserError, match=r"^.*/encoder: the encoder is damaged"):
+        ProductEncoder.from_pretrained(tmp_path / "encoder")
+
+
+def test_a_vision_model_is_no_text_trunk(tiny_config: EncoderConfig) -> None:
+    text = tiny_config.text.model_copy(update={"trunk": tiny_config.image.trunk})
+    with pytest.raises(UserError, match=r"encoder\.text\.trunk: '.*tiny-vit' is neither"):
+        build_encoder(tiny_config.model_copy(update={"text": text}))
+
+
+def test_broken_weights_are_told_of(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
+    torch.nn.init.constant_(tiny_encoder.fusion.head.bias, torch.nan)
+    for value in ("red boot", pictures[0]):
+        with pytest.raises(UserError, match="NaN or infinity: its weights are broken"):
+            tiny_encoder.encode([value])
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from PIL import Image
 
 from openmoon.config import EncoderConfig, Recipe
+from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.vectors import learnt_until
@@ -46,6 +48,12 @@ def test_embed_and_search_need_the_catalogue_alone_and_keep_reporting_undecodabl
     embed(recipe, tmp_path / "encoder")
     assert problems(recipe) == first[:2]
     assert len(search_products(recipe, "red", None, 3, encoder_folder=tmp_path / "encoder")) == 3
+    before = (recipe.workdir / "vectors.parquet").read_bytes()
+    torch.nn.init.constant_(tiny_encoder.fusion.head.bias, torch.nan)
+    tiny_encoder.save_pretrained(tmp_path / "broken")
+    with pytest.raises(UserError, match="its weights are broken"):
+        embed(recipe, tmp_path / "broken")
+    assert (recipe.workdir / "vectors.parquet").read_bytes() == before, "what was good stays"
 
 
 @pytest.mark.parametrize("moment", [None, NO_BEHAVIOUR, datetime(2025, 6, 1)])

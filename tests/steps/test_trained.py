@@ -71,6 +71,15 @@ def test_an_encoder_is_not_passed_off_as_another_recipes(tmp_path: Path, tiny_en
         load_trained(work(recipe(tmp_path, tiny_encoder.config), "abc"), "pretrain")
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", "no"])
+@pytest.mark.parametrize("name", ["summary.json", "recipe.yaml"])
+def test_damaged_files_of_a_run_are_named(tmp_path: Path, tiny_encoder: ProductEncoder, name: str, content: str) -> None:
+    trained(tmp_path, "pretrain", tiny_encoder)
+    (tmp_path / "pretrain" / name).write_text(content)
+    with pytest.raises(UserError, match=rf"pretrain/{name}: "):
+        load_trained(work(recipe(tmp_path, tiny_encoder.config), "abc"), "pretrain")
+
+
 def test_stage_2_takes_over_what_its_start_has_learnt_from(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
     trained(tmp_path, "pretrain", tiny_encoder)
     assert start_learnt_until(recipe(tmp_path, tiny_encoder.config)) == NO_BEHAVIOUR

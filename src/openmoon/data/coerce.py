@@ -80,14 +80,15 @@ def _moment(column: pl.Expr, found: pl.DataType, text: bool) -> pl.Expr | None:
 
 
 def _day_or_epoch(number: pl.Expr) -> pl.Expr:
-    """20250131 is a day, and no moment in August 1970."""
+    """20250131 is a day, and no moment in August 1970; the smallest integer is how "no time" is stored."""
+    number = pl.when(number != -(2**63)).then(number)
     day = number.cast(pl.String).str.to_datetime("%Y%m%d", time_unit="us", strict=False)
     return pl.when(number.is_between(19_000_000, 20_999_999)).then(day).otherwise(_epoch(number))
 
 
 def _epoch(number: pl.Expr) -> pl.Expr:
     """Seconds (up to the year 5138), milli-, micro- or nanoseconds since 1970, told apart by their size."""
-    size = number.cast(pl.Float64).abs()  # the smallest integer has no absolute value of its own kind
+    size = number.abs()
     scaled = (
         pl.when(size < 1e11).then(number * 1_000_000)
         .when(size < 1e14).then(number * 1_000)

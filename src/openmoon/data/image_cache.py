@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from openmoon.data.images import ImageRejected, load_image
+from openmoon.data.images import ImageRejected, load_image, why_unread
 from openmoon.data.store import RaggedStore
 from openmoon.io import atomic_path, content_hash, file_hash
 
@@ -108,7 +108,7 @@ class ImageCache:
                 return _Decoded(key)
             data = data or Path(path).read_bytes()
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL byte
-            return _Decoded(reason=f"cannot be read: {getattr(error, 'strerror', None) or error}")
+            return _Decoded(reason=why_unread(path, error))
         try:
             return _Decoded(key, load_image(data, self.size))
         except ImageRejected as error:

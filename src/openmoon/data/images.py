@@ -64,12 +64,17 @@ def load_image(source: Path | bytes, size: int | None) -> npt.NDArray[np.uint8]:
 
 def read_file(path: Path) -> bytes:
     """The bytes of a picture file. Raises `ImageRejected` where there are none to be had."""
-    if _ADDRESS.search(str(path)):
-        raise ImageRejected("is an address; pictures are read from files: download them and name the files")
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL byte
-        raise ImageRejected(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise ImageRejected(why_unread(path, error)) from error
+
+
+def why_unread(path: Path, error: OSError | ValueError) -> str:
+    """The reason that `rejected.parquet` gives for a file that cannot be read."""
+    if _ADDRESS.search(str(path)):
+        return "is an address; pictures are read from files: download them and name the files"
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

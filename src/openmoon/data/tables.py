@@ -6,7 +6,6 @@ column is a `UserError`.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from openmoon.data import attributes as attribute_json
 from openmoon.data.coerce import EXPECTED, clean, coerce
 from openmoon.data.csv_file import ROW, read_csv
 from openmoon.data.schema import REJECTED, TableSpec
-from openmoon.errors import UserError, nearest
+from openmoon.errors import UserError, closest, nearest
 
 
 def read_table(
@@ -176,7 +175,7 @@ def _match_columns(frame: pl.DataFrame, spec: TableSpec, mapping: dict[str, str]
 
 def _missing(source: str, spec: TableSpec, wanted: str, name: str, there: Sequence[str]) -> str:
     others = [column for column in there if column not in {known.name for known in spec.columns}]
-    theirs = next(iter(difflib.get_close_matches(name, others, 1, cutoff=0.4)), "<your column>")
+    theirs = closest(name, others, 0.4) or "<your column>"
     return (f"{source}: no column {wanted}.{nearest(name, others)} Found {_list(there)}. Map yours in the recipe, "
             f"for example data.columns.{spec.name}.{name}={theirs}")  # fmt: skip
 
