@@ -4,6 +4,8 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,6 +192,27 @@ def test_search_in_anyones_table(tmp_path):
     assert found["score"].to_list() == pytest.approx([1, np.sqrt(0.5)])
     with pytest.raises(UserError, match="column 'encoder' is missing"):
         search(tmp_path / "theirs.parquet", np.array([1, 0]), encoder_id="mine@1")
+
+
+@pytest.mark.parametrize(("columns", "message"), [
+    ({"product_id": [b"\xff"]}, "not a readable vectors table"),
+    ({"vector": pl.Series([[]], dtype=pl.Array(pl.Float32, 0))}, "expected a fixed-size list of float32"),
+    ({"vector": pl.Series([[np.nan, 1]], dtype=pl.Array(pl.Float32, 2))}, "NaN or infinity"),
+])  # fmt: skip
+def test_tables_that_cannot_be_searched(tmp_path, columns, message):
+    good = {"product_id": ["a"], "vector": pl.Series([[1, 0]], dtype=pl.Array(pl.Float32, 2))}
+    pl.DataFrame(good | columns).write_parquet(tmp_path / "theirs.parquet")
+    with pytest.raises(UserError, match=message):
+        search(tmp_path / "theirs.parquet", np.array([1, 0]))
+
+
+def test_what_else_a_table_says_of_itself_does_not_matter(tmp_path):
+    """Bytes that are no text in its metadata, numbers for encoder and hash."""
+    table = pa.table({"product_id": [1], "vector": pa.array([[3e38, 0]], pa.list_(pa.float32(), 2)), "encoder": [7],
+                      "content_hash": [8]}, metadata={b"note": b"\xff"})  # fmt: skip
+    pq.write_table(table, tmp_path / "theirs.parquet")
+    assert search(tmp_path / "theirs.parquet", np.array([1, 0]))["score"].to_list() == [1]
+    assert module.existing(tmp_path / "theirs.parquet", "7").rows() == [("1", "8")]
 
 
 def test_a_recipe_may_get_another_name(tmp_path):

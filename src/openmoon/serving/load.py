@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from openmoon.errors import UserError
 from openmoon.serving.vectors import PRODUCT, QUERY, VectorTable
@@ -53,7 +52,7 @@ def _load(path: Path, keys: Sequence[str]) -> tuple[pl.DataFrame, np.ndarray, st
     for batch in table.batches([*keys, "vector"]):
         matrix[start : start + len(batch)] = table.matrix(batch.column("vector"))
         start += len(batch)
-        parts.append(pl.DataFrame({key: pl.Series(batch.column(key).cast(pa.string())) for key in keys}))
+        parts.append(pl.DataFrame({key: pl.Series(batch.column(key)) for key in keys}))
     found = pl.concat(parts)
     for reason, rows in {
         "has no key": found.select(pl.all_horizontal(pl.all().is_null())).to_series(),

@@ -54,7 +54,10 @@ def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_i
 
 
 def _normalised(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+    if not np.isfinite(vectors).all():
+        raise UserError("search: the vectors table holds NaN or infinity; make it again.")
+    wide = vectors.astype(np.float64)
+    return (wide / np.linalg.norm(wide, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
 
 
 def _check_encoder(table: VectorTable, encoder_id: str) -> None:
@@ -72,7 +75,7 @@ def _ids_of(table: VectorTable, rows: pl.Series) -> pl.DataFrame:
     """Product ids of some rows, without holding the others."""
     wanted, parts, first = pl.DataFrame({"row": rows}), [], 0
     for batch in table.batches(["product_id"]):
-        ids = pl.DataFrame(pl.from_arrow(batch)).with_row_index("row", first).cast({"row": pl.Int64, "product_id": pl.String})
+        ids = pl.DataFrame(pl.from_arrow(batch)).with_row_index("row", first).cast({"row": pl.Int64})
         parts.append(ids.join(wanted, on="row", how="semi"))
         first += len(batch)
     return pl.concat(parts)

@@ -62,10 +62,13 @@ class VectorTable:
         return None if text is None else from_text(text.decode(errors="replace"), self.path)
 
     def batches(self, columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
-        """Record batches of at most `rows` rows, in order."""
+        """Record batches of at most `rows` rows, in order; every column but `vector` as text."""
         try:
             with _open(self.path) as file:
-                yield from file.iter_batches(rows, columns=columns)
+                for batch in file.iter_batches(rows, columns=columns):
+                    values = (batch.column(name) for name in columns)
+                    typed = [v if name == "vector" else v.cast(pa.string()) for name, v in zip(columns, values, strict=True)]
+                    yield pa.RecordBatch.from_arrays(typed, list(columns))
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
 
@@ -89,7 +92,7 @@ class VectorTable:
                     "`openmoon embed` makes one."
                 )
         vector = found.field("vector").type
-        if not (pa.types.is_fixed_size_list(vector) and pa.types.is_float32(vector.value_type)):
+        if not (pa.types.is_fixed_size_list(vector) and pa.types.is_float32(vector.value_type) and vector.list_size):
             raise UserError(
                 f"{self.path}: column 'vector' is {vector}, expected a fixed-size list of float32; "
                 "in polars: pl.col('vector').cast(pl.Array(pl.Float32, dim))."
@@ -108,7 +111,7 @@ def iter_vectors(path: Path, rows: int = ROWS) -> Iterator[tuple[list[str], np.n
     """
     table = VectorTable(path, ["product_id", "vector"])
     for batch in table.batches(["product_id", "vector"], rows):
-        yield batch.column("product_id").cast(pa.string()).to_pylist(), table.matrix(batch.column("vector"))
+        yield batch.column("product_id").to_pylist(), table.matrix(batch.column("vector"))
 
 
 def learnt_until(path: Path) -> datetime | None:
