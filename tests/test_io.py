@@ -1,12 +1,15 @@
 """Files that are whole or absent, and what killed writes leave."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from openmoon.io import STALE, atomic_path, write_text
+from openmoon.errors import UserError
+from openmoon.io import STALE, alone, atomic_path, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -33,3 +36,19 @@ def test_leftovers_of_killed_writes_are_swept_and_live_ones_kept(tmp_path: Path)
         os.utime(path, (long_ago, long_ago))
     write_text(tmp_path / "a.b", "whole")
     assert {p.name for p in tmp_path.iterdir()} == {"a.b", live.name, other.name}
+
+
+def test_one_process_in_a_folder(tmp_path: Path) -> None:
+    code = "import sys, time; from pathlib import Path; from openmoon.io import alone\n"
+    code += f"with alone(Path({str(tmp_path)!r})): print('in', flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(UserError, match="another process works here"), alone(tmp_path):
+            raise AssertionError("it was let in")
+    finally:
+        other.kill()
+        other.wait()
+    with alone(tmp_path):
+        pass

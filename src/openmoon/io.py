@@ -18,6 +18,11 @@ from polars.exceptions import ComputeError
 
 from openmoon.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: one process in a folder is then the caller's duty
+    fcntl = None  # type: ignore[assignment]
+
 STALE = 86_400  # seconds after which a temporary file was left by a killed write
 
 
@@ -67,6 +72,20 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep `folder`, which is made if needed, for this process while the block runs; a killed process lets it go. Raises
+    `UserError` where another one works in it: two would overwrite each other's checkpoints and logs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w", encoding="utf-8") as lock:
+        try:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process works here; wait for its end, or choose another workdir.") from None
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ from openmoon.data.coaugment.summary import AugmentSummary, summarise
 from openmoon.data.coaugment.table import Made, write_table
 from openmoon.data.coaugment.templates import enrich
 from openmoon.errors import UserError
-from openmoon.io import content_hash, hash_number
+from openmoon.io import alone, content_hash, hash_number
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
@@ -51,15 +51,16 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
     )
     products = products_of(catalog)
     made = list(_templates(products, config, recipe.seed))
-    if endpoint is not None:
-        made += _answers(endpoint, products, _paths(work, items), folder)
-    made = _checked(made, products, Brands(products_of(work.shop.catalog)), config.texts.protect)
-    if config.pictures.per_product:
-        made += _pictures(work, items, config, folder)
-    encoder = accelerate(slow, recipe.workdir / "onnx")
-    made = _judged(made, work, items, encoder, folder, config)
-    table = write_table(folder / "augmented.parquet", made)
-    _sheet(folder, table, work, items, config)
+    with alone(folder):
+        if endpoint is not None:
+            made += _answers(endpoint, products, _paths(work, items), folder)
+        made = _checked(made, products, Brands(products_of(work.shop.catalog)), config.texts.protect)
+        if config.pictures.per_product:
+            made += _pictures(work, items, config, folder)
+        encoder = accelerate(slow, recipe.workdir / "onnx")
+        made = _judged(made, work, items, encoder, folder, config)
+        table = write_table(folder / "augmented.parquet", made)
+        _sheet(folder, table, work, items, config)
     console.print(f"  wrote {folder / 'augmented.parquet'} ({int(table['kept'].sum()):,} of {len(table):,} rows kept)")
     console.print(f"  wrote {folder / 'contact_sheet.png'}")
     return summarise(table, len(products))

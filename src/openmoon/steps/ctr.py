@@ -15,7 +15,7 @@ from openmoon.ctr.results import CtrResult
 from openmoon.ctr.train import run_id, train
 from openmoon.data.tables import read_parquet
 from openmoon.errors import UserError
-from openmoon.io import read_json
+from openmoon.io import alone, read_json
 from openmoon.runtime import machine, versions
 from openmoon.steps.console import bar, console
 from openmoon.steps.ctr_bench import Bench, open_bench
@@ -38,7 +38,8 @@ def train_models(recipe: Recipe, fresh: bool = False) -> None:
                 def show(step: int, total: int, note: str) -> None:
                     progress.update(task, completed=step, total=total, note=note)
 
-                done = train(job, bench.log, bench.parts(name), bench.data_hash(name), show)
+                with alone(job.folder):
+                    done = train(job, bench.log, bench.parts(name), bench.data_hash(name), show)
             console.print(f"  {'wrote' if done else 'finished before:'} {job.folder}")
 
 

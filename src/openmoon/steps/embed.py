@@ -10,6 +10,7 @@ from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import Shop, load_asked, load_catalog
 from openmoon.data.text import item_texts
+from openmoon.io import alone
 from openmoon.learnt import saved_learnt_until
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.trunks import accelerate
@@ -34,10 +35,11 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     encoder, work = accelerate(slow, recipe.workdir / "onnx"), recipe.workdir
     by = Embedder(encoder, encoder_name(recipe, slow), saved_learnt_until(folder), recipe.embed.batch_size)
     shop, problems = load_catalog(recipe.data), work / "embed_rejected.parquet"
-    finished = embed_table(work / "vectors.parquet", _products(shop, recipe.embed.view), shop.image_path, by, problems)
-    if recipe.embed.queries:
-        asked = load_asked(recipe.data, shop.catalog["product_id"])
-        embed_table(work / "query_vectors.parquet", _queries(asked), shop.image_path, by, problems)
+    with alone(work):
+        finished = embed_table(work / "vectors.parquet", _products(shop, recipe.embed.view), shop.image_path, by, problems)
+        if recipe.embed.queries:
+            asked = load_asked(recipe.data, shop.catalog["product_id"])
+            embed_table(work / "query_vectors.parquet", _queries(asked), shop.image_path, by, problems)
     return finished
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from openmoon.data.images import ImageRejected, read_file
+from openmoon.data.tables import read_parquet
 from openmoon.io import atomic_path, content_hash
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
@@ -125,7 +126,7 @@ def _write_problems(path: Path, shown: Shown, rejected: Rows, not_decoded: list[
     columns = [*PRODUCT, *QUERY, "reason"]
     found = [_frame(rejected, [*shown.keys, "reason"])]
     if path.exists():
-        earlier = pl.concat([_frame([], columns), pl.read_parquet(path)], how="diagonal")
+        earlier = pl.concat([_frame([], columns), read_parquet(path)], how="diagonal")
         ours = pl.any_horizontal(pl.col(shown.keys).is_not_null())
         same = earlier.filter(ours).join(
             _frame(not_decoded, shown.keys), on=shown.keys, how="semi", nulls_equal=True, maintain_order="left"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import yaml
 from torch import nn
 
 from openmoon.config import OptimConfig
-from openmoon.io import content_hash, write_json, write_text
+from openmoon.io import alone, content_hash, write_json, write_text
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.principal import pooled_features, start_from_data
 from openmoon.models.unfreeze import unfreeze
@@ -100,37 +101,38 @@ def train_stage(
     objective learns besides the encoder, `temperature` among them; `memory` and `before_step` as in `fit`."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
-    with world.leader_first():
-        if fresh:
-            for earlier in ("checkpoint.pt", "summary.json"):  # without a summary no encoder counts as trained
-                (folder / earlier).unlink(missing_ok=True)
-    trunks: list[nn.Module] = [trunk for trunk, trained in ((encoder.image, config.train_image_trunk),
-                                                             (encoder.text, config.train_text_trunk)) if trained]  # fmt: skip
-    optimizer = build_optimizer(encoder.fusion, heads, trunks, config.lr, config.trunk_lr, config.weight_decay)
-    schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
-                        config.validate_every, config.checkpoint_every, config.patience, config.chunk)  # fmt: skip
-    run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.learnt_hash(name), origin)
-    module = nn.ModuleDict({"encoder": encoder, **heads})
-    with bar(f"Training {name}", schedule.total) as (progress, task):
-        result = fit(
-            module, optimizer, heads["temperature"], featurize, objective, validate, schedule,
-            clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run, memory=memory, world=world,
-            before_step=before_step,
-            on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
-        )  # fmt: skip
-    if not world.leads:
+    with alone(folder) if world.leads else nullcontext():
+        with world.leader_first():
+            if fresh:
+                for earlier in ("checkpoint.pt", "summary.json"):  # without a summary no encoder counts as trained
+                    (folder / earlier).unlink(missing_ok=True)
+        trunks: list[nn.Module] = [trunk for trunk, trained in ((encoder.image, config.train_image_trunk),
+                                                                 (encoder.text, config.train_text_trunk)) if trained]  # fmt: skip
+        optimizer = build_optimizer(encoder.fusion, heads, trunks, config.lr, config.trunk_lr, config.weight_decay)
+        schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
+                            config.validate_every, config.checkpoint_every, config.patience, config.chunk)  # fmt: skip
+        run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.learnt_hash(name), origin)
+        module = nn.ModuleDict({"encoder": encoder, **heads})
+        with bar(f"Training {name}", schedule.total) as (progress, task):
+            result = fit(
+                module, optimizer, heads["temperature"], featurize, objective, validate, schedule,
+                clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run, memory=memory, world=world,
+                before_step=before_step,
+                on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
+            )  # fmt: skip
+        if not world.leads:
+            world.wait()
+            return folder / "encoder"
+        encoder.save_pretrained(folder / "encoder", learnt_until)
+        write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        write_json(folder / "summary.json", {
+            "stage": name, "examples": examples, "steps": result.step, "planned_steps": schedule.total,
+            "stopped_early": result.stopped, "best_step": result.best_step, "best_val_score": result.best,
+            "seconds": round(result.seconds, 1), "trained_parameters": trained, "processes": world.size,
+            "seed": recipe.seed, "data_hash": work.learnt_hash(name), "versions": versions(), "machine": machine(),
+        })  # fmt: skip
         world.wait()
+        console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")
+        console.print(f"  wrote {folder / 'encoder'}")
         return folder / "encoder"
-    encoder.save_pretrained(folder / "encoder", learnt_until)
-    write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    write_json(folder / "summary.json", {
-        "stage": name, "examples": examples, "steps": result.step, "planned_steps": schedule.total,
-        "stopped_early": result.stopped, "best_step": result.best_step, "best_val_score": result.best,
-        "seconds": round(result.seconds, 1), "trained_parameters": trained, "processes": world.size,
-        "seed": recipe.seed, "data_hash": work.learnt_hash(name), "versions": versions(), "machine": machine(),
-    })  # fmt: skip
-    world.wait()
-    console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")
-    console.print(f"  wrote {folder / 'encoder'}")
-    return folder / "encoder"
