@@ -35,6 +35,7 @@ def test_no_word_of_the_help_is_lost(path: tuple[str, ...], monkeypatch: pytest.
 
 
 def test_every_verb_is_there_and_says_what_it_does() -> None:
-    wanted = {"pretrain", "posttrain", "evaluate", "embed", "search", "heatmap", "export", "report", "run", "env", "benchmark"}
+    wanted = {"pretrain", "posttrain", "evaluate", "embed", "search", "heatmap", "export", "report", "run", "fields", "env",
+              "benchmark"}  # fmt: skip
     assert wanted <= {path[0] for path in VERBS if len(path) == 1}
     assert all(command.help for command in VERBS.values())

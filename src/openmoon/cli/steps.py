@@ -160,6 +160,21 @@ def run(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -
 
 
 @app.command()
+def fields(
+    section: Annotated[str, typer.Argument(help="Such as posttrain or `posttrain.negatives`; default: all.")] = "",
+) -> None:
+    """Every field of a recipe: what it takes, its default and what it means."""
+    from rich.table import Table
+
+    from openmoon.config.fields import recipe_fields
+
+    table = Table("field", "takes", "default", "meaning", header_style="dim")
+    for field in recipe_fields(section):
+        table.add_row(*map(escape, (field.path, field.takes, field.default or "required", field.meaning)))
+    out.print(table)
+
+
+@app.command()
 def env() -> None:
     """Versions and machine, for a bug report."""
     from openmoon.steps.environment import environment_table

@@ -1,7 +1,7 @@
 """The recipe: one YAML file that says what to read, what to build, how to train it and where results go.
 
-`load_recipe(path, ["posttrain.epochs=3", ...])` is the only way in. Config objects stop at the builders (`steps/`);
-below them functions take plain values.
+`load_recipe(path, ["posttrain.epochs=3", ...])` is the only way in; `fields.recipe_fields` tells what there is. What is made
+of a section as a whole takes the section; below that functions take plain values.
 """
 
 from openmoon.config.augment import AugmentConfig, EndpointConfig

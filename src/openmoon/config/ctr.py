@@ -24,8 +24,11 @@ class TimeSplitConfig(Section):
     """
 
     val: Fraction | datetime = 0.1
+    """Share of the impressions, or the moment when validation begins."""
     test: Fraction | datetime = 0.2
+    """Likewise for the test."""
     gap: float = Field(1.0, ge=0)
+    """Hours before each border that are left out."""
 
     @field_validator("val", "test", mode="before")
     @classmethod
@@ -43,55 +46,87 @@ class TimeSplitConfig(Section):
 class CtrDebiasConfig(Section):
     """The debiasing network: often shown products are drawn towards rarely shown ones that look alike."""
 
-    alpha: float = Field(0.1, ge=0)  # weight of its loss beside the prediction's; 0 keeps the network and drops the loss
-    head: Fraction = 0.2  # share of the products that count as often shown
-    tail: Fraction = 0.5  # and as rarely shown
+    alpha: float = Field(0.1, ge=0)
+    """Weight of its loss beside the prediction's; 0 keeps the network and drops the loss."""
+    head: Fraction = 0.2
+    """Share of the products that count as often shown."""
+    tail: Fraction = 0.5
+    """And as rarely shown."""
     temperature: float = Field(0.1, gt=0)
-    per_step: int = Field(256, ge=2)  # pairs of a head and a tail product in a step
+    """Of the contrast between products."""
+    per_step: int = Field(256, ge=2)
+    """Pairs of a head and a tail product in a step."""
 
 
 class SemanticIdsConfig(Section):
     """Codes of products by residual k-means on their vectors."""
 
     levels: int = Field(3, ge=1, le=8)
-    codes: int = Field(64, ge=2)  # per level
+    """Codes per product."""
+    codes: int = Field(64, ge=2)
+    """Per level."""
 
 
 class CtrConfig(Section):
     """Which models predict, from what, and how they are trained. Every model and seed sees the same impressions."""
 
-    layout: Literal["shop", "taobao-mm"] = "shop"  # taobao-mm: data.root is a folder of that data set, not of a shop
+    layout: Literal["shop", "taobao-mm"] = "shop"
+    """taobao-mm: data.root is a folder of that data set, not of a shop."""
     models: list[CtrModelName] = Field(["dnn", "din", "concat", "simtier", "cube"], min_length=1)
+    """What is trained; din is what gains are measured against."""
     seeds: list[int] = Field([0, 1, 2], min_length=1)
+    """Every model is trained under each."""
     label: Action = "click"
+    """The action that is predicted."""
     split: TimeSplitConfig = TimeSplitConfig()
 
-    vectors: Path | None = None  # table of products; default: <workdir>/vectors.parquet
-    query_vectors: Path | None = None  # table of queries; default: <workdir>/query_vectors.parquet, where it exists
-    truth: Path | None = None  # of a simulated log: row, uniform, p_true; read by evaluation alone
+    vectors: Path | None = None
+    """Table of products; default: <workdir>/vectors.parquet."""
+    query_vectors: Path | None = None
+    """Table of queries; default: <workdir>/query_vectors.parquet, where it exists."""
+    truth: Path | None = None
+    """Of a simulated log: row, uniform, p_true; read by evaluation alone."""
 
     behaviours: list[Action] = Field(["click", "cart", "purchase"], min_length=1)
-    queries: bool = True  # past queries are behaviours too
-    length: int = Field(50, ge=1, le=10_000)  # of the behaviour sequence: the latest before the request
-    search: int = Field(50, ge=1)  # behaviours that models with a search stage keep for the exact one
-    min_count: int = Field(3, ge=1)  # training impressions below which an id is unknown
-    position: bool = False  # learn what the place on the page adds, and leave it out when predicting
+    """Which actions make up a shopper's history."""
+    queries: bool = True
+    """Past queries are behaviours too."""
+    length: int = Field(50, ge=1, le=10_000)
+    """Of the behaviour sequence: the latest before the request."""
+    search: int = Field(50, ge=1)
+    """Behaviours that models with a search stage keep for the exact one."""
+    min_count: int = Field(3, ge=1)
+    """Training impressions below which an id is unknown."""
+    position: bool = False
+    """Learn what the place on the page adds, and leave it out when predicting."""
 
-    dim: int = Field(16, ge=1)  # of each id embedding
+    dim: int = Field(16, ge=1)
+    """Of each id embedding."""
     hidden: list[int] = Field([256, 128], min_length=1)
+    """Widths of the prediction network."""
     attention: int = Field(64, ge=1)
-    tiers: int = Field(20, ge=2)  # of SimTier, over cosines from -1 to 1
+    """Width of the attention network of DIN."""
+    tiers: int = Field(20, ge=2)
+    """Of SimTier, over cosines from -1 to 1."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """In the prediction network."""
 
-    batch_size: int = Field(512, ge=1)  # impressions; whole requests are kept together
-    epochs: int = Field(1, ge=1)  # passes; of several the one with the best validation AUC is kept
-    make_epochs: int = Field(10, ge=1)  # of MAKE's content model, before it joins
+    batch_size: int = Field(512, ge=1)
+    """Impressions; whole requests are kept together."""
+    epochs: int = Field(1, ge=1)
+    """Passes; of several the one with the best validation AUC is kept."""
+    make_epochs: int = Field(10, ge=1)
+    """Of MAKE's content model, before it joins."""
     lr: float = Field(2e-3, gt=0)
+    """Adam's rate."""
     weight_decay: float = Field(0.0, ge=0)
-    weigh_exposure: float = Field(20.0, ge=1)  # cube_ipw: inverse propensity weights, at most so large
+    """Adam's."""
+    weigh_exposure: float = Field(20.0, ge=1)
+    """cube_ipw: inverse propensity weights, at most so large."""
     debias: CtrDebiasConfig = CtrDebiasConfig()
     semantic_ids: SemanticIdsConfig = SemanticIdsConfig()
-    checkpoint_every: int = Field(2000, ge=1)  # steps
+    checkpoint_every: int = Field(2000, ge=1)
+    """Steps."""
 
     @model_validator(mode="after")
     def _once(self) -> CtrConfig:

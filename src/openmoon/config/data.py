@@ -21,25 +21,39 @@ class SplitConfig(Section):
     """
 
     by: Literal["product", "given"] = "product"
+    """Hold out products, or take the labels of the events."""
     val: Fraction = 0.1
-    test: Fraction | int = 0.2  # a share, or a number of products
+    """Share of the products (given: of the train queries) that decides early stopping."""
+    test: Fraction | int = 0.2
+    """A share, or a number of products."""
     seed: int = 0
-    together: Literal["spu", "look-alikes"] = "look-alikes"  # products that share a picture count as one SPU, or not
+    """Another one holds out other products."""
+    together: Literal["spu", "look-alikes"] = "look-alikes"
+    """Products that share a picture count as one SPU, or not."""
 
 
 class DataConfig(Section):
     """The three tables, as paths below `root`, and how foreign column names map onto ours (ours: theirs)."""
 
     root: Path = Path()
+    """Folder below which the tables are; relative to where the command runs."""
     catalog: Path = Path("catalog.parquet")
+    """The products: Parquet, a folder of it, CSV or TSV."""
     events: Path | None = None
-    until: datetime | None = None  # events at or after this moment are neither learnt from nor evaluated on; UTC without a zone
+    """What shoppers saw, searched for and chose; without it stage 1 alone."""
+    until: datetime | None = None
+    """Events at or after this moment are neither learnt from nor evaluated on; UTC without a zone."""
     creatives: Path | None = None
-    queries: Path | None = None  # labelled queries for evaluation only: query_text, query_image, product_id
+    """Ad pictures; they are checked."""
+    queries: Path | None = None
+    """Labelled queries for evaluation only: query_text, query_image, product_id."""
     columns: dict[Literal["catalog", "events", "creatives"], dict[str, str]] = Field({})
-    attributes: list[str] = Field([])  # catalogue columns gathered into the attributes of a product
+    """Names of your columns, by table, ours first: {catalog: {product_id: sku}}."""
+    attributes: list[str] = Field([])
+    """Catalogue columns gathered into the attributes of a product."""
     split: SplitConfig = SplitConfig()
-    cache: Path | None = None  # decoded images and frozen tokens; default: <workdir>/cache
+    cache: Path | None = None
+    """Decoded images and frozen tokens; default: <workdir>/cache."""
 
     @field_validator("attributes")
     @classmethod
@@ -65,12 +79,17 @@ class EvaluateConfig(Section):
     """Which items are ranked (`test` = held-out products only) and how many queries at most are asked."""
 
     pool: Literal["test", "all"] = "test"
+    """What is ranked: the held-out products or the whole catalogue."""
     max_queries: int = Field(20000, ge=1)
+    """Of each kind; of more a random sample is asked."""
 
 
 class EmbedConfig(Section):
     """Catalogue → vectors table, and queries of the events → another."""
 
     view: View = "rich+image"
-    queries: bool = False  # also write query_vectors.parquet: every query of the events, those after data.until too
+    """The parts of a product that its vector is made of."""
+    queries: bool = False
+    """Also write query_vectors.parquet: every query of the events, those after data.until too."""
     batch_size: int = Field(32, ge=1)
+    """Inputs in the encoder at once."""

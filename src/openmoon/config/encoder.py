@@ -13,28 +13,41 @@ class ImageTrunkConfig(Section):
     """`trunk` is efficientnet-lite0, -lite1 or -lite2, or the name or folder of any Hugging Face vision model."""
 
     trunk: str = "efficientnet-lite0"
-    size: int = Field(224, ge=32, le=1024)  # side of the square picture in pixels
-    grid: int = Field(0, ge=0, le=32)  # pool the feature map to grid x grid tokens; 0 keeps it as it is
+    """efficientnet-lite0, -lite1, -lite2, or a Hugging Face vision model by name or folder."""
+    size: int = Field(224, ge=32, le=1024)
+    """Side of the square picture in pixels."""
+    grid: int = Field(0, ge=0, le=32)
+    """Pool the feature map to grid x grid tokens; 0 keeps it as it is."""
 
 
 class TextTrunkConfig(Section):
     """`trunk` is minilm-l6 or the name or folder of any Hugging Face text model."""
 
     trunk: str = "minilm-l6"
+    """minilm-l6, or a Hugging Face text model by name or folder."""
     max_tokens: int = Field(64, ge=4, le=512)
+    """What is longer is cut."""
 
 
 class FusionConfig(Section):
     """The transformer over the tokens of both trunks."""
 
     width: int = Field(256, ge=16)
+    """Of the tokens of both modalities."""
     layers: int = Field(2, ge=0, le=48)
+    """0: the vector is a projection of both trunks."""
     heads: int = Field(4, ge=1)
-    expansion: float = Field(2.0, gt=0)  # hidden width of the FFN / width
+    """Of the attention; width is a multiple of them."""
+    expansion: float = Field(2.0, gt=0)
+    """Hidden width of the FFN / width."""
     dropout: Fraction = 0.0
+    """Of attention and feed-forward, in training."""
     pooling: Literal["modality", "token"] = "modality"
-    experts: int = Field(0, ge=0, le=64)  # modality-driven experts in the later half of the layers, from stage 2 on; 0 = dense
-    top: int = Field(2, ge=1)  # of them see each token
+    """Modality: the mean of each modality's tokens, then of both; token: of all tokens, as the papers do."""
+    experts: int = Field(0, ge=0, le=64)
+    """Modality-driven experts in the later half of the layers, from stage 2 on; 0 = dense."""
+    top: int = Field(2, ge=1)
+    """Of them see each token."""
 
     @model_validator(mode="after")
     def _experts_need_a_layer(self) -> FusionConfig:
@@ -51,6 +64,7 @@ class EncoderConfig(Section):
     text: TextTrunkConfig = TextTrunkConfig()
     fusion: FusionConfig = FusionConfig()
     dims: list[Annotated[int, Field(ge=1)]] = Field([64, 128, 256], min_length=1)
+    """Lengths to which the vector may be cut (Matryoshka); the largest is its own."""
 
     def dense(self) -> EncoderConfig:
         """The same without experts: what stage 1 trains."""

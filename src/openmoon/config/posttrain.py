@@ -14,9 +14,12 @@ from openmoon.config.training import OptimConfig
 class PairMix(Section):
     """A share of the training pairs: which view of the query meets which view of the item."""
 
-    query: Literal["text", "image", "text+image", "rich+image"]  # rich+image: another product chosen for the query
+    query: Literal["text", "image", "text+image", "rich+image"]
+    """Rich+image: another product chosen for the query."""
     item: View
+    """And which view of the product."""
     share: float = Field(gt=0)
+    """Relative to the others."""
 
 
 MOON_MIX = [
@@ -33,95 +36,135 @@ class PairsConfig(Section):
     """Which pairs of the training split are learnt from. The rules are those of MOON's second fine-tune (2b) and usual caps;
     `openmoon data pairs` shows what each does."""
 
-    signal: Literal["search", "co-click"] = "search"  # co-click: products clicked in a row, to compare with
-    per_user: int = Field(0, ge=0)  # pairs of one shopper; 0 = all
-    per_item: int = Field(0, ge=0)  # pairs of one product; 0 = all
-    merge_spus: bool = False  # of one SPU's SKUs the most chosen stands for all
-    entities: int = Field(0, ge=0)  # texts must name so many things (type, brand, colour …); 2b asks for 2
-    hardest_query: bool = False  # of an SPU's queries only the one that the encoder that training starts from finds least alike
-    match_categories: bool = False  # resample to the categories' shares of the impressions
+    signal: Literal["search", "co-click"] = "search"
+    """co-click: products clicked in a row, to compare with."""
+    per_user: int = Field(0, ge=0)
+    """Pairs of one shopper; 0 = all."""
+    per_item: int = Field(0, ge=0)
+    """Pairs of one product; 0 = all."""
+    merge_spus: bool = False
+    """Of one SPU's SKUs the most chosen stands for all."""
+    entities: int = Field(0, ge=0)
+    """Texts must name so many things (type, brand, colour …); 2b asks for 2."""
+    hardest_query: bool = False
+    """Of an SPU's queries only the one that the encoder that training starts from finds least alike."""
+    match_categories: bool = False
+    """Resample to the categories' shares of the impressions."""
 
 
 class MinedConfig(Section):
     """Hard negatives of the item's category, mined by the encoder that is being trained."""
 
-    count: int = Field(1, ge=1)  # drawn for each pair and step
-    depth: int = Field(20, ge=1)  # of so many that score highest
-    margin: float = Field(0.05, ge=0, le=2)  # and at least this far below the pair's own item: nearer ones may be right too
-    every: int = Field(200, ge=1)  # steps between two minings
+    count: int = Field(1, ge=1)
+    """Drawn for each pair and step."""
+    depth: int = Field(20, ge=1)
+    """Of so many that score highest."""
+    margin: float = Field(0.05, ge=0, le=2)
+    """And at least this far below the pair's own item: nearer ones may be right too."""
+    every: int = Field(200, ge=1)
+    """Steps between two minings."""
 
 
 class PoolConfig(Section):
     """The class-aware pool of the click-supervised encoder."""
 
-    count: int = Field(1, ge=1)  # drawn for each pair and step
-    same: Fraction = 0.5  # share of the item's category, shown for the query and not clicked; the rest is of other categories
+    count: int = Field(1, ge=1)
+    """Drawn for each pair and step."""
+    same: Fraction = 0.5
+    """Share of the item's category, shown for the query and not clicked; the rest is of other categories."""
 
 
 class NegativesConfig(Section):
     """What a query is compared with besides the other items of its batch, and what is taken out as a likely false negative."""
 
-    queue: int = Field(0, ge=0)  # item vectors of earlier steps (temporal negatives); 8 to 64 batches are usual
-    margin: float | None = Field(None, ge=0, le=2)  # mask what scores higher than the own item by more than this
-    session: bool = False  # mask the items of other pairs of the same visit
-    left: int = Field(0, ge=0)  # products clicked for the query but neither carted nor bought, per pair
+    queue: int = Field(0, ge=0)
+    """Item vectors of earlier steps (temporal negatives); 8 to 64 batches are usual."""
+    margin: float | None = Field(None, ge=0, le=2)
+    """Mask what scores higher than the own item by more than this."""
+    session: bool = False
+    """Mask the items of other pairs of the same visit."""
+    left: int = Field(0, ge=0)
+    """Products clicked for the query but neither carted nor bought, per pair."""
     mined: MinedConfig | None = None
     pool: PoolConfig | None = None
-    popularity: bool = False  # logQ correction: do not push popular items away for being popular (info_nce only)
+    popularity: bool = False
+    """LogQ correction: do not push popular items away for being popular (info_nce only)."""
 
 
 class CircleConfig(Section):
     """The circle loss's scale γ and margin m."""
 
     gamma: float = Field(32.0, gt=0)
+    """The scale."""
     margin: Fraction = 0.25
+    """m of the relaxed bounds."""
 
 
 class TripletConfig(Section):
     """What was chosen against what was clicked and left, beside the loss; needs `negatives.left`."""
 
     margin: float = Field(0.1, ge=0, le=2)
+    """By which the chosen product is to be nearer."""
     weight: float = Field(1.0, gt=0)
+    """Beside the loss."""
 
 
 class AlignmentConfig(Section):
     """The five objectives of `objectives: dual`, and on an encoder with experts what steers routing and their weights."""
 
-    within: float = Field(0.3, ge=0)  # how much a product's own picture and text count beside queries and products
-    weight_balance: float = Field(0.1, ge=0)  # no objective is forgotten
-    sparsity: float = Field(0.01, ge=0)  # an expert serves few objectives
-    naive: bool = False  # let the loss lower the weight of what is hard, for comparison
+    within: float = Field(0.3, ge=0)
+    """How much a product's own picture and text count beside queries and products."""
+    weight_balance: float = Field(0.1, ge=0)
+    """No objective is forgotten."""
+    sparsity: float = Field(0.01, ge=0)
+    """An expert serves few objectives."""
+    naive: bool = False
+    """Let the loss lower the weight of what is hard, for comparison."""
 
 
 class FilterConfig(Section):
     """Dynamic sample filtering: pairs whose item scores hardly above the negatives count for less."""
 
     kappa: float = Field(10.0, gt=0)
-    delta: float = Field(0.6, gt=0, le=1)  # confidence from which a pair counts fully
-    start: float = Field(0.05, ge=0)  # of the threshold, which falls to 0
-    hardest: int = Field(5, ge=1)  # negatives of the batch that a pair's item is held against
+    """How sharply confidence follows the margin over the negatives."""
+    delta: float = Field(0.6, gt=0, le=1)
+    """Confidence from which a pair counts fully."""
+    start: float = Field(0.05, ge=0)
+    """Of the threshold, which falls to 0."""
+    hardest: int = Field(5, ge=1)
+    """Negatives of the batch that a pair's item is held against."""
 
 
 class PosttrainConfig(OptimConfig):
     """Stage 2: query→item pairs from behaviour, told from the other items of the batch."""
 
-    start: Path | None = None  # a saved encoder to go on from, with pretrain: null; default: stage 1
+    start: Path | None = None
+    """A saved encoder to go on from, with pretrain: null; default: stage 1."""
 
     actions: list[Action] = Field(["click", "cart", "purchase"], min_length=1)
-    weights: dict[Action, Annotated[float, Field(gt=0)]] = Field({})  # how much a pair counts by its strongest action; default 1
+    """What counts as a choice."""
+    weights: dict[Action, Annotated[float, Field(gt=0)]] = Field({})
+    """How much a pair counts by its strongest action; default 1."""
     pairs: PairsConfig = PairsConfig()
     mix: list[PairMix] = Field(MOON_MIX, min_length=1)
-    blend: Fraction = 0.0  # share of the picture queries that are blended with another one; needs train_image_trunk
+    """By which views query and item meet; default: MOON's shares. No effect with objectives: dual."""
+    blend: Fraction = 0.0
+    """Share of the picture queries that are blended with another one; needs train_image_trunk."""
     loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"
+    """InfoNCE, the circle loss or SigLIP's sigmoid loss."""
     circle: CircleConfig = CircleConfig()
     negatives: NegativesConfig = NegativesConfig()
     triplet: TripletConfig | None = None
-    objectives: Literal["mix", "dual"] = "mix"  # a pair under views drawn from mix, or under all views in five objectives
+    objectives: Literal["mix", "dual"] = "mix"
+    """A pair under views drawn from mix, or under all views in five objectives."""
     alignment: AlignmentConfig = AlignmentConfig()
-    load_balance: float = Field(0.01, ge=0)  # how much it counts that experts are used alike
-    self_supervision: float = Field(0.0, ge=0)  # λ: how much two views of the chosen products' pictures count beside the pairs
+    load_balance: float = Field(0.01, ge=0)
+    """How much it counts that experts are used alike."""
+    self_supervision: float = Field(0.0, ge=0)
+    """Λ: how much two views of the chosen products' pictures count beside the pairs."""
     filter: FilterConfig | None = None
-    coaugment: Fraction = 0.0  # share of the items' texts, and of their pictures, that `openmoon data augment` made
+    coaugment: Fraction = 0.0
+    """Share of the items' texts, and of their pictures, that `openmoon data augment` made."""
 
     @model_validator(mode="after")
     def _parts_fit_the_objectives(self) -> PosttrainConfig:

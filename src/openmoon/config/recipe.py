@@ -26,8 +26,11 @@ class Recipe(Section):
     """Everything a run needs. Results go to `workdir`."""
 
     name: str
+    """What the run is called, in results and in the encoder column of vectors tables."""
     workdir: Path
+    """Where everything goes; relative to where the command runs."""
     seed: int = Field(0, ge=0, lt=2**63)
+    """Of everything random but the split, which has its own."""
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     pretrain: PretrainConfig | None = PretrainConfig()

@@ -11,26 +11,43 @@ class OptimConfig(Section):
     """AdamW with linear warm-up and cosine decay to zero."""
 
     batch_size: int = Field(128, ge=2)
+    """Examples in a step."""
     epochs: int = Field(10, ge=1)
+    """Passes over the examples."""
     max_steps: int | None = Field(None, ge=1)
-    lr: float = Field(3e-4, gt=0)  # fusion and projections
-    trunk_lr: float = Field(1e-4, gt=0)  # trunks, where they are trained
+    """Ends the training earlier."""
+    lr: float = Field(3e-4, gt=0)
+    """Fusion and projections."""
+    trunk_lr: float = Field(1e-4, gt=0)
+    """Trunks, where they are trained."""
     weight_decay: float = Field(0.05, ge=0)
+    """AdamW's; vectors and scalars have none."""
     warmup: Fraction = 0.1
+    """Share of the steps in which the rate rises."""
     clip: float = Field(1.0, gt=0)
-    train_image_trunk: bool | int = Field(False, ge=0)  # true: all of it; a number: its last blocks only
+    """Largest norm of the gradient."""
+    train_image_trunk: bool | int = Field(False, ge=0)
+    """true: all of it; a number: its last blocks only."""
     train_text_trunk: bool | int = Field(False, ge=0)
-    temperature: float = Field(0.05, ge=0.01)  # where it starts; it is learnt and never falls below 0.01
-    average: float = Field(
-        0.99, ge=0, lt=1
-    )  # decay of the running mean of the weights, which is what is kept; 0 = none
-    checkpoint_every: int = Field(100, ge=1)  # steps
-    validate_every: int = Field(0, ge=0)  # steps; 0 = once an epoch
-    patience: int = Field(5, ge=1)  # validations without a better score before stopping early
-    augment: Fraction = 0.5  # strength of the picture augmentation, 0 = none
-    augment_views: int = Field(2, ge=0)  # augmented views kept per picture while the image trunk is frozen
-    crop: int | None = Field(None, ge=32)  # side of the training crop; default: the encoder's image size
-    chunk: int = Field(0, ge=0)  # rows in the encoder at once (GradCache): memory no longer grows with batch_size; 0 = all
+    """As train_image_trunk."""
+    temperature: float = Field(0.05, ge=0.01)
+    """Where it starts; it is learnt and never falls below 0.01."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """Decay of the running mean of the weights, which is what is kept; 0 = none."""
+    checkpoint_every: int = Field(100, ge=1)
+    """Steps."""
+    validate_every: int = Field(0, ge=0)
+    """Steps; 0 = once an epoch."""
+    patience: int = Field(5, ge=1)
+    """Validations without a better score before stopping early."""
+    augment: Fraction = 0.5
+    """Strength of the picture augmentation, 0 = none."""
+    augment_views: int = Field(2, ge=0)
+    """Augmented views kept per picture while the image trunk is frozen."""
+    crop: int | None = Field(None, ge=32)
+    """Side of the training crop; default: the encoder's image size."""
+    chunk: int = Field(0, ge=0)
+    """Rows in the encoder at once (GradCache): memory no longer grows with batch_size; 0 = all."""
 
     @model_validator(mode="after")
     def _trunk_settings_have_an_effect(self) -> OptimConfig:
@@ -50,8 +67,11 @@ class PretrainConfig(OptimConfig):
     """Stage 1: image↔text of one product and self-supervision on pictures."""
 
     image_text: float = Field(1.0, ge=0)
+    """How much it counts that a product's picture and text find each other."""
     self_supervision: float = Field(2.0, ge=0)
-    with_text: Fraction = 0.5  # share of the second views of a picture that bring the product's text along
+    """How much it counts that two views of a picture find each other."""
+    with_text: Fraction = 0.5
+    """Share of the second views of a picture that bring the product's text along."""
 
     @model_validator(mode="after")
     def _one_objective(self) -> PretrainConfig:
