@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openmoon.data.normalise import normalise
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED, TableSpec
-from openmoon.data.tables import normalise, read_table
+from openmoon.data.tables import read_table
 from openmoon.errors import UserError
 
 CELL = st.one_of(

@@ -8,8 +8,9 @@ import polars as pl
 
 from openmoon.data.csv_file import ROW, read_csv
 from openmoon.data.importers.output import ImportReport, existing, require_apart, require_columns, write_tables
+from openmoon.data.normalise import normalise
 from openmoon.data.schema import CATALOG, REJECTED
-from openmoon.data.tables import normalise, read_parquet, rejected_lines
+from openmoon.data.tables import read_parquet, rejected_lines
 from openmoon.errors import UserError
 
 ATTRIBUTES = ["gender", "masterCategory", "subCategory", "baseColour", "season", "year", "usage"]

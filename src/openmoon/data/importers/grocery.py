@@ -15,8 +15,9 @@ import polars as pl
 
 from openmoon.data.csv_file import ROW, read_csv
 from openmoon.data.importers.output import ImportReport, existing, require_apart, require_columns, write_tables
+from openmoon.data.normalise import normalise
 from openmoon.data.schema import CATALOG, EVENTS, SPLITS
-from openmoon.data.tables import normalise, read_parquet
+from openmoon.data.tables import read_parquet
 from openmoon.errors import UserError
 
 CLASSES = {

@@ -12,8 +12,9 @@ import polars as pl
 from openmoon.data.coerce import DATETIME
 from openmoon.data.csv_file import ROW, read_csv
 from openmoon.data.importers.output import ImportReport, existing, require_apart, require_columns, write_tables
+from openmoon.data.normalise import normalise
 from openmoon.data.schema import CATALOG, EVENTS, REJECTED, Column, TableSpec
-from openmoon.data.tables import normalise, read_parquet, rejected_lines
+from openmoon.data.tables import read_parquet, rejected_lines
 from openmoon.errors import UserError
 
 FILMS = {"product_id": "movieId", "category": "genre"}
