@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from openmoon.builders.trained import latest_folder
+from openmoon.builders.workspace import open_workspace
 from openmoon.config import load_recipe
 from openmoon.data.coaugment.gate import judge
 from openmoon.io import write_json
@@ -27,8 +29,6 @@ from openmoon.models.inputs import Input
 from openmoon.models.onnx.trunks import accelerate
 from openmoon.runtime import machine, versions
 from openmoon.steps.augment import anchors_of, encode_inputs
-from openmoon.steps.trained import latest_folder
-from openmoon.steps.workspace import open_workspace
 
 NEARER = (0.9, 0.95, 0.98, 0.99, 0.995)
 

@@ -24,7 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import PosttrainConfig, load_recipe
+from openmoon.console import tracked
 from openmoon.data.blend import Blend, draw_partners
 from openmoon.evaluation.benchmark.probe import linear_probe
 from openmoon.io import write_json
@@ -33,8 +35,6 @@ from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.tokens import masked_mean
 from openmoon.models.unfreeze import unfreeze
 from openmoon.runtime import machine, versions
-from openmoon.steps.console import tracked
-from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.optim import build_optimizer, rate
 from openmoon.training.sources import LiveImages
 

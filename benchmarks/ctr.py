@@ -34,6 +34,7 @@ import torch
 from fuxictr_din import memory
 from torch import nn
 
+from openmoon.builders.ctr_bench import open_bench
 from openmoon.config import load_recipe
 from openmoon.config.ctr import CtrConfig
 from openmoon.ctr.batches import Batch, Batches
@@ -45,7 +46,6 @@ from openmoon.ctr.metrics import auc
 from openmoon.ctr.scene import Embeddings
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
-from openmoon.steps.ctr_bench import open_bench
 
 SIDES = {
     "openmoon, requests together": "requests",

@@ -21,11 +21,11 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from openmoon.builders.ctr_bench import open_bench
 from openmoon.config import Recipe
 from openmoon.ctr.batches import Batches
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
-from openmoon.steps.ctr_bench import open_bench
 
 PRODUCTS, PER_USER, LIST, SECONDS = 100_000, 500, 12, 90 * 86_400
 GROUP = 1_000_000

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from openmoon.builders.ctr_bench import open_bench
 from openmoon.config import Recipe, load_recipe
 from openmoon.ctr.evaluate import held_out, load_scores
 from openmoon.ctr.log import CtrLog
@@ -30,7 +31,6 @@ from openmoon.errors import UserError
 from openmoon.io import write_json, write_text
 from openmoon.runtime import machine, versions
 from openmoon.steps.ctr import train_models
-from openmoon.steps.ctr_bench import open_bench
 
 DECILES = range(1, 11)  # of products by training impressions, 10 most
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from openmoon.builders.held_out import held_out_items
+from openmoon.builders.systems import CachedEncode, scratch_folder
+from openmoon.builders.trained import load_trained
+from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import load_recipe
 from openmoon.evaluation.ranking import count_better
 from openmoon.models.encoder import ProductEncoder
-from openmoon.steps.evaluate import held_out_items
-from openmoon.steps.systems import CachedEncode, scratch_folder
-from openmoon.steps.trained import load_trained
-from openmoon.steps.workspace import Workspace, open_workspace
 
 VIEWS = {"picture": {"image": "image"}, "text and picture": {"text": "rich", "image": "image"}}  # columns of the products
 SPLITS = {"test": "held out", "val": "decided when to stop"}

@@ -22,6 +22,10 @@ import numpy as np
 import polars as pl
 import torch
 
+from openmoon.builders.held_out import held_out_items
+from openmoon.builders.systems import TrunkTokens, scratch_folder
+from openmoon.builders.trained import load_trained
+from openmoon.builders.workspace import open_workspace
 from openmoon.config import load_recipe
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, write_json
@@ -29,10 +33,6 @@ from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.experts import COMPOSITIONS
 from openmoon.models.tokens import Tokens
 from openmoon.runtime import machine, versions
-from openmoon.steps.evaluate import held_out_items
-from openmoon.steps.systems import TrunkTokens, scratch_folder
-from openmoon.steps.trained import load_trained
-from openmoon.steps.workspace import open_workspace
 
 ROWS = 256
 

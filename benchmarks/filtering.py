@@ -28,17 +28,17 @@ from seeded import with_seed
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from openmoon.builders.pair_table import pair_table
+from openmoon.builders.pairs import item_vectors, query_vectors, training_pairs
+from openmoon.builders.systems import CachedEncode
+from openmoon.builders.trained import latest_folder, starting_encoder
+from openmoon.builders.workspace import Workspace, cache_folder, open_workspace
 from openmoon.config import Recipe, load_recipe
 from openmoon.data.pairs.behaviour import behaviour_pairs
 from openmoon.io import write_json
 from openmoon.losses import same_identity
 from openmoon.models.encoder import ProductEncoder
 from openmoon.runtime import machine, versions
-from openmoon.steps.pair_table import pair_table
-from openmoon.steps.pairs import item_vectors, query_vectors, training_pairs
-from openmoon.steps.systems import CachedEncode
-from openmoon.steps.trained import latest_folder, starting_encoder
-from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
 from openmoon.training.filtering import SampleFilter
 from openmoon.training.known import Known
 

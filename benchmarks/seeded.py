@@ -6,6 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from openmoon.builders.trained import starting_folder
+from openmoon.builders.workspace import open_workspace
 from openmoon.config import Recipe, load_recipe
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import content_hash
@@ -13,8 +15,6 @@ from openmoon.steps.augment import augment
 from openmoon.steps.evaluate import evaluate
 from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
-from openmoon.steps.trained import starting_folder
-from openmoon.steps.workspace import open_workspace
 
 
 def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> RetrievalResult:

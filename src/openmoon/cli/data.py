@@ -38,7 +38,7 @@ def pairs(
     """Show the pairs that stage 2 would learn from: what each rule of `posttrain.pairs` keeps and drops, with examples, how many
     can show each row of the mix, and how the encoder scores positives and negatives."""
     loaded = load(recipe, overrides)
-    from openmoon.steps.pairs_account import account
+    from openmoon.steps.pairs import account
 
     out.print(account(loaded, encoder))
 

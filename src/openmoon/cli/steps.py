@@ -177,6 +177,6 @@ def fields(
 @app.command()
 def env() -> None:
     """Versions and machine, for a bug report."""
-    from openmoon.steps.environment import environment_table
+    from openmoon.steps.env import environment_table
 
     out.print(environment_table())

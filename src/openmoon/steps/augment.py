@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from openmoon.builders.trained import latest_folder
+from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
+from openmoon.console import bar, console
 from openmoon.data.coaugment.cutout import NoSubject, cut_out
 from openmoon.data.coaugment.endpoint import Endpoint, Failure, Request, ask_all
 from openmoon.data.coaugment.expansion import VERSION, Expansion, Job, draw_expansions, load_limited, run_all
@@ -27,9 +30,6 @@ from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
 from openmoon.models.onnx.trunks import accelerate
 from openmoon.serving.augmentation_sheet import Item, Shown, on_checks, write_augmentation_sheet
-from openmoon.steps.console import bar, console
-from openmoon.steps.trained import latest_folder
-from openmoon.steps.workspace import Workspace, open_workspace
 
 SHOWN = 16  # products on the contact sheet
 

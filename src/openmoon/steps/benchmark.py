@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from openmoon.builders.encoders import is_saved_encoder, named_sources, open_system
+from openmoon.builders.shop_suite import shop_suite
+from openmoon.builders.systems import scratch_folder
 from openmoon.config import EncoderConfig, load_recipe
+from openmoon.console import bar, console
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.shop import load_catalog
 from openmoon.errors import UserError, nearest
@@ -20,10 +24,6 @@ from openmoon.io import write_text
 from openmoon.models.encoder import ProductEncoder
 from openmoon.report.benchmark import write_benchmark_page
 from openmoon.runtime import machine, versions
-from openmoon.steps.console import bar, console
-from openmoon.steps.encoders import is_saved_encoder, named_sources, open_system
-from openmoon.steps.shop_suite import shop_suite
-from openmoon.steps.systems import scratch_folder
 
 
 def benchmark(arguments: Sequence[str], suite_name: str, data: Path | None, out: Path, seed: int = 0) -> Benchmark:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from openmoon.builders.workspace import cache_folder
 from openmoon.config import Recipe
+from openmoon.console import bar
 from openmoon.data.check import CheckReport, check_shop
 from openmoon.data.image_cache import ImageCache
-from openmoon.steps.console import bar
-from openmoon.steps.workspace import cache_folder
 
 
 def check(recipe: Recipe) -> CheckReport:

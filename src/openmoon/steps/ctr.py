@@ -8,7 +8,9 @@ import time
 import numpy as np
 import polars as pl
 
+from openmoon.builders.ctr_bench import Bench, open_bench
 from openmoon.config import Recipe
+from openmoon.console import bar, console
 from openmoon.ctr.evaluate import REFERENCE, HeldOut, baselines, held_out, load_scores, measure
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.results import CtrResult
@@ -17,8 +19,6 @@ from openmoon.data.tables import read_parquet
 from openmoon.errors import UserError
 from openmoon.io import alone, read_json
 from openmoon.runtime import machine, versions
-from openmoon.steps.console import bar, console
-from openmoon.steps.ctr_bench import Bench, open_bench
 
 
 def train_models(recipe: Recipe, fresh: bool = False) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from openmoon.builders.embed_table import Embedder, Shown, embed_table
+from openmoon.builders.trained import latest_folder
 from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import Shop, load_asked, load_catalog
@@ -15,8 +17,6 @@ from openmoon.learnt import saved_learnt_until
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.trunks import accelerate
 from openmoon.serving.vectors import PRODUCT, QUERY, Finished
-from openmoon.steps.embed_table import Embedder, Shown, embed_table
-from openmoon.steps.trained import latest_folder
 
 
 def encoder_name(recipe: Recipe, encoder: ProductEncoder) -> str:

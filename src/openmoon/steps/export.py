@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_queries
+from openmoon.builders.trained import latest_folder
+from openmoon.builders.workspace import Workspace, open_workspace, require_size
 from openmoon.config import Recipe
+from openmoon.console import console
 from openmoon.evaluation.encode import Encode
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.evaluation.retrieval import evaluate_retrieval
@@ -17,10 +21,6 @@ from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.folder import FLOAT, GRAPHS, INT8, load_onnx, save_onnx
 from openmoon.runtime import machine, versions
-from openmoon.steps.console import console
-from openmoon.steps.evaluate import can_evaluate, held_out_items, held_out_queries
-from openmoon.steps.trained import latest_folder
-from openmoon.steps.workspace import Workspace, open_workspace, require_size
 
 CALIBRATION, BATCH = 256, 16  # pictures that set the ranges of int8
 TIMED = 256  # products and as many queries at most, for speed and agreement

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from openmoon.builders.trained import latest_folder
 from openmoon.config import Recipe
 from openmoon.data.images import ImageRejected, load_image
 from openmoon.data.shop import load_catalog
@@ -15,7 +16,6 @@ from openmoon.errors import UserError, nearest
 from openmoon.evaluation.heatmap import Heatmap, match_heatmaps, text_heatmaps
 from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.heatmap_sheet import BIG, write_match_sheet, write_text_sheet
-from openmoon.steps.trained import latest_folder
 
 
 @dataclass(frozen=True)

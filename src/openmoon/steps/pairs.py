@@ -1,126 +1,154 @@
-"""Which pairs stage 2 learns from: those of the training split, after the rules of the recipe."""
+"""`openmoon data pairs`: what every rule did to the pairs, what the mix can show of them, how an encoder scores them."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-from openmoon.config import PosttrainConfig, Recipe
-from openmoon.data.pairs import cleaning
-from openmoon.data.pairs.behaviour import co_click_pairs
-from openmoon.data.pairs.entities import Entities
+from openmoon.builders.pair_table import build_mix, pair_table
+from openmoon.builders.pairs import TrainingPairs, item_vectors, posttrain_section, query_vectors, training_pairs
+from openmoon.builders.systems import CachedEncode
+from openmoon.builders.trained import starting_encoder, starts_untrained
+from openmoon.builders.workspace import Workspace, cache_folder, open_workspace, require_size
+from openmoon.config import Recipe
+from openmoon.console import console
 from openmoon.data.pairs.ledger import Ledger
 from openmoon.errors import UserError
-from openmoon.evaluation.encode import Encode, encode_table
+from openmoon.evaluation.encode import Encode
 from openmoon.models.encoder import ProductEncoder
-from openmoon.steps.systems import CachedEncode
-from openmoon.steps.workspace import Workspace, cache_folder
+
+RANDOM_NEGATIVES = 5  # per pair, and as many of its category
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class TrainingPairs(NamedTuple):
-    """The `pairs` of the training split after the rules, with spu and category of their items; what each rule did; and `chosen`,
-    the pairs before the rules: whatever was chosen for a query, whether it is trained on or not."""
+@dataclass(frozen=True)
+class PairsAccount:
+    """The ledger of the rules, how many pairs can show each row of the mix (query, item, wanted, pairs, drawn; None where the
+    objectives show every view), score quantiles of positives and negatives by kind of query (query, scores of, pairs, one
+    column a quantile), and titles by product_id."""
 
-    pairs: pl.DataFrame
+    pairs: int
     ledger: Ledger
-    chosen: pl.DataFrame
+    mix: pl.DataFrame | None
+    scores: pl.DataFrame | None
+    titles: dict[str, str]
 
-    def askers(self, work: Workspace) -> np.ndarray | None:
-        """(P,) rows of the products that queries were made of; None where shoppers asked."""
-        if "asker" not in self.pairs.columns:
-            return None
-        rows = work.items.select(asker="product_id").with_row_index("row")
-        return self.pairs.join(rows, on="asker", how="left", maintain_order="left")["row"].to_numpy().astype(np.int64)
+    def __rich__(self) -> Group:
+        """Tables for the terminal."""
+        parts: list[RenderableType] = [self._rules(), *self._examples()]
+        parts += [self._views(self.mix)] if self.mix is not None else []
+        return Group(*parts, *([self._quantiles(self.scores)] if self.scores is not None else []))
+
+    def _rules(self) -> Table:
+        table = _table(f"{self.pairs:,} training pairs", "rule")
+        for heading in ("came", "dropped", "lost their text", "repeated", "went on"):
+            table.add_column(heading, justify="right")
+        for e in self.ledger.entries:
+            table.add_row(e.rule, *(f"{n:,}" for n in (e.came, e.dropped, e.shortened, e.repeated, e.kept)))
+        if not self.ledger.entries:
+            table.add_row("none (posttrain.pairs)", *[""] * 5)
+        return table
+
+    def _examples(self) -> list[Text]:
+        lines = []
+        for entry in self.ledger.entries:
+            for row in entry.examples.iter_rows(named=True):
+                asked = [repr(row["query_text"])] * bool(row["query_text"]) + ["a photo"] * bool(row["query_image_key"])
+                item = f"{row['product_id']} ({self.titles.get(row['product_id']) or 'no title'})"
+                lines.append(Text(f"  {entry.rule} dropped {' + '.join(asked)} → {item}", style="dim"))
+        return lines
+
+    def _views(self, mix: pl.DataFrame) -> Table:
+        table = _table("Views", "query → item")
+        for heading in ("share wanted", "pairs that can", "share drawn"):
+            table.add_column(heading, justify="right")
+        for row in mix.iter_rows(named=True):
+            table.add_row(f"{row['query']} → {row['item']}", f"{row['wanted']:.1%}", f"{row['pairs']:,}", f"{row['drawn']:.1%}")
+        return table
+
+    def _quantiles(self, scores: pl.DataFrame) -> Table:
+        table = _table("Cosine of query and product", *scores.columns[:2])
+        for heading in scores.columns[2:]:
+            table.add_column(heading, justify="right")
+        for query, of, pairs, *values in scores.iter_rows():
+            table.add_row(escape(query), of, f"{pairs:,}", *(f"{v:.3f}" for v in values))
+        return table
 
 
-def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> TrainingPairs:
-    """The pairs that stage 2 learns from, by the rules of `posttrain.pairs`. `encoder` scores them for the hardest queries; None
-    where there is no trained one."""
+def account(recipe: Recipe, encoder_folder: Path | None = None) -> PairsAccount:
+    """Make the pairs of a recipe and look at them. They are scored by the encoder given, or the one that stage 2 starts from;
+    not at all where that is untrained."""
+    work = open_workspace(recipe)
+    encoder = _scoring_encoder(work, encoder_folder)
+    found = training_pairs(work, encoder)
+    pairs, dual = found.pairs, posttrain_section(recipe).objectives == "dual"
+    scores = None
+    if encoder is not None:
+        scores = _score_quantiles(work, CachedEncode(encoder, work.images, cache_folder(recipe)), pairs)
+    titles = dict(work.items.select("product_id", "title").iter_rows())
+    return PairsAccount(len(pairs), found.ledger, None if dual else _mix_counts(work, found), scores, titles)
+
+
+def _scoring_encoder(work: Workspace, folder: Path | None) -> ProductEncoder | None:
+    if folder is not None:
+        encoder = ProductEncoder.from_pretrained(folder)
+        require_size(encoder, work)
+        return encoder
+    if starts_untrained(work.recipe):
+        return None
+    try:
+        return starting_encoder(work)
+    except UserError as missing:
+        console.print(f"  [yellow]no scores[/]: {missing}", highlight=False)
+        return None
+
+
+def _table(title: str, *left: str) -> Table:
+    return Table(*left, title=title, title_justify="left", title_style="bold", header_style="dim")
+
+
+def _mix_counts(work: Workspace, found: TrainingPairs) -> pl.DataFrame:
     config = posttrain_section(work.recipe)
-    rules, ledger = config.pairs, Ledger()
-    pairs = _co_clicks(work, config) if rules.signal == "co-click" else work.pairs.filter(split="train")
-    chosen = pairs
-    items = work.items.select("product_id", "category", spu="spu_id")
-    pairs = pairs.join(items, on="product_id", how="left", maintain_order="left")
-    if rules.per_user:
-        pairs = ledger.apply("pairs per user", pairs, lambda p: cleaning.cap_per_user(p, rules.per_user))
-    if rules.merge_spus:
-        pairs = ledger.apply("merge SPUs", pairs, cleaning.merge_spus)
-    if rules.entities:
-        lexicon = Entities.of_catalog(work.shop.catalog)
-        pairs = ledger.apply("entities", pairs, lambda p: cleaning.with_entities(p, lexicon, rules.entities))
-    if rules.hardest_query:
-        if encoder is None:
-            raise UserError("posttrain.pairs.hardest_query: needs a trained encoder to score with; train stage 1 first "
-                            "(`openmoon pretrain`), or switch the rule off.")  # fmt: skip
-        scores = pair_scores(work, CachedEncode(encoder, work.images, cache_folder(work.recipe)), pairs)
-        pairs = ledger.apply("hardest query", pairs, lambda p: cleaning.hardest_queries(p, scores))
-    if rules.per_item:
-        pairs = ledger.apply("pairs per item", pairs, lambda p: cleaning.cap_per_item(p, rules.per_item))
-    if rules.match_categories:
-        shares = _impressions(work)
-        pairs = ledger.apply("match categories", pairs, lambda p: cleaning.match_categories(p, shares))
-    if pairs.is_empty():
-        raise UserError("posttrain.pairs: the rules leave no pair to train on; `openmoon data pairs` shows which one drops them.")
-    return TrainingPairs(pairs, ledger, chosen)
+    chances = build_mix(config).probabilities(pair_table(found.pairs, found.chosen), work.parts)
+    drawn = chances.sum(0) / max(chances.sum(), 1)
+    return pl.DataFrame({
+        "query": [m.query for m in config.mix], "item": [m.item for m in config.mix],
+        "wanted": [m.share / sum(m.share for m in config.mix) for m in config.mix],
+        "pairs": (chances > 0).sum(0), "drawn": drawn,
+    })  # fmt: skip
 
 
-def latest_event(work: Workspace, found: TrainingPairs) -> datetime:
-    """When the last event happened that stage 2 learns from: of the pairs, those that a rule drops too (they are no negatives);
-    of the validation pairs, which decide when to stop; and of whatever else the recipe takes from the log."""
-    config = posttrain_section(work.recipe)
-    seen = [found.chosen["latest"], work.pairs.filter(split="val")["latest"]]
-    if config.negatives.left or config.negatives.pool:
-        asked = pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null()
-        seen.append(work.learnt_events.filter(asked)["timestamp"])
-    if config.pairs.match_categories:
-        seen.append(work.learnt_events.filter(action="impression")["timestamp"])
-    return pl.concat(seen).to_frame("moment").select(pl.col("moment").max()).item()
-
-
-def pair_scores(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> np.ndarray:
-    """(P,) cosine of each pair's query, with all that it has, and its product with text and picture."""
+def _score_quantiles(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Positives beside random products of the training split, and random ones of the same category."""
     queries, query = query_vectors(work, encode, pairs)
-    rows, item = np.unique(pairs["item"].to_numpy(), return_inverse=True)
-    return np.einsum("pd,pd->p", queries[query], item_vectors(work, encode, rows)[item])
-
-
-def posttrain_section(recipe: Recipe) -> PosttrainConfig:
-    """The recipe's stage 2; `UserError` where it is switched off."""
-    if recipe.posttrain is None:
-        raise UserError("posttrain: the recipe switches this stage off (posttrain: null); it has no pairs.")
-    return recipe.posttrain
-
-
-def _co_clicks(work: Workspace, config: PosttrainConfig) -> pl.DataFrame:
-    shown = work.items.select("product_id", "title", "image")
-    pairs = work.with_picture_keys(co_click_pairs(work.learnt_events, config.actions, shown))
-    pairs = pairs.with_columns(asked_text="query_text")
-    rows = work.items.select("product_id").with_row_index("item")
-    return pairs.join(rows, on="product_id", how="left", maintain_order="left")
-
-
-def _impressions(work: Workspace) -> dict[str | None, float]:
-    shares = cleaning.impression_shares(work.learnt_events, work.items.select("product_id", "category"))
-    if not shares:
-        raise UserError("posttrain.pairs.match_categories: the events hold no impression of a training product to take the "
-                        "categories' shares from; log impressions, or switch the rule off.")  # fmt: skip
-    return shares
-
-
-def query_vectors(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of the distinct queries, and which of them each pair asks."""
-    keyed = pairs.select("query_text", "query_image_key", "query_image")
-    distinct = keyed.unique(["query_text", "query_image_key"], maintain_order=True).with_row_index("query")
-    place = keyed.join(distinct, on=["query_text", "query_image_key"], how="left", nulls_equal=True, maintain_order="left")
-    shown = distinct.select(text="query_text", image=work.shop.readable_paths("query_image"))
-    return encode_table(encode, shown, "scoring"), place["query"].to_numpy()
-
-
-def item_vectors(work: Workspace, encode: Encode, rows: np.ndarray) -> np.ndarray:
-    """Vectors of the products in `rows`, with text and picture."""
-    shown = work.items[rows].select(text="rich", image=work.shop.readable_paths("image"))
-    return encode_table(encode, shown, "scoring")
+    train = work.learnt_rows
+    place = np.full(len(work.items), -1)
+    place[train] = np.arange(len(train))
+    items, own = item_vectors(work, encode, train), place[pairs["item"].to_numpy()]
+    rng = np.random.default_rng(0)
+    category = work.categories[train]
+    order = np.argsort(category, kind="stable")
+    first, last = (np.searchsorted(category[order], category[own], side) for side in ("left", "right"))
+    drawn = {"positives": own[:, None], "negatives": rng.integers(0, len(train), (len(own), RANDOM_NEGATIVES))}
+    inside = rng.random((len(own), RANDOM_NEGATIVES)) * (last - first)[:, None]
+    drawn["negatives of the category"] = order[first[:, None] + inside.astype(np.int64)]
+    spu = work.spus[train]
+    kinds = np.array(["text", "photo", "text + photo"])[
+        np.where(pairs["query_image_key"].is_null(), 0, np.where(pairs["query_text"].is_null(), 1, 2))
+    ]
+    table = []
+    for name, rows in drawn.items():
+        scores = np.einsum("pd,pnd->pn", queries[query], items[rows])
+        scores[(name != "positives") & (spu[rows] == spu[own][:, None])] = np.nan
+        for kind in np.unique(kinds):
+            values = np.nanquantile(scores[kinds == kind], QUANTILES)
+            table.append({"query": str(kind), "scores of": name, "pairs": int((kinds == kind).sum()),
+                          **{f"{q:.0%}": float(v) for q, v in zip(QUANTILES, values, strict=True)}})  # fmt: skip
+    return pl.DataFrame(table).sort("query", maintain_order=True)

@@ -8,22 +8,22 @@ import numpy as np
 import polars as pl
 from torch import nn
 
+from openmoon.builders.negatives import build_negatives
+from openmoon.builders.objective import build_objective
+from openmoon.builders.pair_table import build_mix, pair_table, query_parts
+from openmoon.builders.pairs import TrainingPairs, latest_event, training_pairs
+from openmoon.builders.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
+from openmoon.builders.trained import start_learnt_until, starting_encoder, starts_untrained
+from openmoon.builders.variants import variants_hash, with_variants
+from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import PosttrainConfig, Recipe
+from openmoon.console import console
 from openmoon.data.views import Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.io import content_hash
 from openmoon.learnt import latest
 from openmoon.models.encoder import ProductEncoder
-from openmoon.steps.console import console
-from openmoon.steps.negatives import build_negatives
-from openmoon.steps.objective import build_objective
-from openmoon.steps.pair_table import build_mix, pair_table, query_parts
-from openmoon.steps.pairs import TrainingPairs, latest_event, training_pairs
-from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
-from openmoon.steps.trained import start_learnt_until, starting_encoder, starts_untrained
-from openmoon.steps.variants import variants_hash, with_variants
-from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
 from openmoon.training.loop import nothing

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from openmoon.builders.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
+from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import Recipe
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import build_encoder
-from openmoon.steps.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
-from openmoon.steps.workspace import Workspace, open_workspace
 from openmoon.training.distributed import open_world
 from openmoon.training.pretrain import pretraining_objective
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import polars as pl
 
+from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_queries
+from openmoon.builders.systems import scratch_folder
+from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import Recipe
 from openmoon.evaluation.examples import Example, find_examples
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.report.data import ReportData, read_metrics
 from openmoon.report.page import write_report
-from openmoon.steps.evaluate import can_evaluate, compared_systems, held_out_items, held_out_queries
-from openmoon.steps.systems import scratch_folder
-from openmoon.steps.workspace import Workspace, open_workspace
+from openmoon.steps.evaluate import compared_systems
 
 
 def report(recipe: Recipe) -> Path:

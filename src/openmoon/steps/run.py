@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from openmoon.builders.held_out import can_evaluate
+from openmoon.builders.trained import starting_folder
 from openmoon.config import Recipe
+from openmoon.console import console
 from openmoon.data.shop import load_shop
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.steps.augment import augment
 from openmoon.steps.check import check
-from openmoon.steps.console import console
 from openmoon.steps.embed import embed
-from openmoon.steps.evaluate import can_evaluate, evaluate
+from openmoon.steps.evaluate import evaluate
 from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
 from openmoon.steps.report import report
-from openmoon.steps.trained import starting_folder
 
 
 def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:

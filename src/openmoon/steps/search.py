@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from openmoon.builders.trained import latest_folder
 from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import load_catalog
@@ -14,7 +15,6 @@ from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.contact_sheet import write_contact_sheet
 from openmoon.serving.search import search
 from openmoon.steps.embed import encoder_name
-from openmoon.steps.trained import latest_folder
 
 
 def search_products(

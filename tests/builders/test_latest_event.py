@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from openmoon.builders.pairs import latest_event, training_pairs
+from openmoon.builders.workspace import open_workspace
 from openmoon.config import Recipe
-from openmoon.steps.pairs import latest_event, training_pairs
-from openmoon.steps.workspace import open_workspace
 
 START = datetime(2025, 1, 1)
 SPLITS = ("train", "val", "test")

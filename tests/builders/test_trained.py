@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from openmoon import ProductEncoder
+from openmoon.builders.trained import latest_folder, load_trained, start_learnt_until, trained_folder
+from openmoon.builders.workspace import Workspace
 from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR
-from openmoon.steps.trained import latest_folder, load_trained, start_learnt_until, trained_folder
-from openmoon.steps.workspace import Workspace
 
 
 def recipe(workdir: Path, encoder: EncoderConfig, **changes: object) -> Recipe:

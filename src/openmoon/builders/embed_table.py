@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from openmoon.console import bar, console
 from openmoon.data.images import ImageRejected, read_file
 from openmoon.data.tables import read_parquet
 from openmoon.io import atomic_path, content_hash
@@ -20,7 +21,6 @@ from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
 from openmoon.serving.vectors import PRODUCT, QUERY, Finished, VectorWriter, existing
-from openmoon.steps.console import bar, console
 
 CHUNK = 512  # rows whose picture files are in memory at once
 Key = tuple[str | None, ...]

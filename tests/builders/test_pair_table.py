@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from openmoon.steps.pair_table import pair_table
+from openmoon.builders.pair_table import pair_table
 
 
 def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from openmoon.builders.workspace import Workspace, cache_folder, open_workspace
 from openmoon.config import Recipe
 from openmoon.data.check import check_shop
 from openmoon.data.image_cache import ImageCache
 from openmoon.errors import UserError
-from openmoon.steps.workspace import Workspace, cache_folder, open_workspace
 
 PRODUCTS = 30
 

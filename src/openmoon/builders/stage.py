@@ -12,14 +12,14 @@ import torch
 import yaml
 from torch import nn
 
+from openmoon.builders.workspace import Workspace, cache_folder
 from openmoon.config import OptimConfig
+from openmoon.console import bar, console, tracked
 from openmoon.io import alone, content_hash, write_json, write_text
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.principal import pooled_features, start_from_data
 from openmoon.models.unfreeze import unfreeze
 from openmoon.runtime import machine, versions
-from openmoon.steps.console import bar, console, tracked
-from openmoon.steps.workspace import Workspace, cache_folder
 from openmoon.training.distributed import ALONE, World
 from openmoon.training.featurize import Featurizer
 from openmoon.training.loop import Schedule, fit, nothing

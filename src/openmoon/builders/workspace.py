@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from openmoon.config import Recipe
+from openmoon.console import bar, console
 from openmoon.data.check import unreadable_rows
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
@@ -24,7 +25,6 @@ from openmoon.data.views import Parts, codes
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash
 from openmoon.models.encoder import ProductEncoder
-from openmoon.steps.console import bar, console
 
 
 @dataclass(frozen=True)

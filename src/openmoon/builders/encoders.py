@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from openmoon.builders.sentence_encode import SentenceEncode
+from openmoon.builders.systems import CachedEncode, untuned_system
 from openmoon.config import EncoderConfig
 from openmoon.data.image_cache import ImageCache
 from openmoon.errors import UserError
@@ -13,8 +15,6 @@ from openmoon.evaluation.benchmark.system import BASELINES, System
 from openmoon.io import file_hash
 from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.lookup import VectorLookup
-from openmoon.steps.sentence_encode import SentenceEncode
-from openmoon.steps.systems import CachedEncode, untuned_system
 
 UNTUNED = "untuned"
 Pictures = Callable[[int], ImageCache]

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from openmoon.config import Recipe
+from openmoon.console import console
 from openmoon.ctr.content import VectorRows, vector_rows
 from openmoon.ctr.entities import QUERY, Entities
 from openmoon.ctr.events import clean_text
@@ -18,7 +19,6 @@ from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR
 from openmoon.serving.load import load_query_vectors, load_vectors
 from openmoon.serving.vectors import learnt_until
-from openmoon.steps.console import console
 
 COVERAGE = 0.9  # share of the impressions whose product has a vector, below which there is a warning
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from openmoon.builders.ctr_vectors import read_vectors, say_coverage
 from openmoon.config import Recipe
 from openmoon.config.ctr import CtrConfig
+from openmoon.console import bar, console
 from openmoon.ctr.build import Parts, uses_vectors
 from openmoon.ctr.build_log import build_log
 from openmoon.ctr.content import VectorRows
@@ -22,8 +24,6 @@ from openmoon.ctr.train import Job
 from openmoon.data.shop import iter_events, load_catalog
 from openmoon.errors import UserError
 from openmoon.io import content_hash
-from openmoon.steps.console import bar, console
-from openmoon.steps.ctr_vectors import read_vectors, say_coverage
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openmoon.builders.encoders import is_saved_encoder, named_sources, open_system, split_name
+from openmoon.builders.sentence_encode import SentenceEncode
 from openmoon.data.image_cache import ImageCache
 from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
-from openmoon.steps.encoders import is_saved_encoder, named_sources, open_system, split_name
-from openmoon.steps.sentence_encode import SentenceEncode
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_sentence_transformer_that_reads_both_at_once(
 
     tiny_encoder.save_pretrained(tmp_path / "model")
     model = SentenceTransformer(str(tmp_path / "model"), trust_remote_code=True)
-    monkeypatch.setattr("openmoon.steps.sentence_encode._load_sentence_transformer", lambda source: model)
+    monkeypatch.setattr("openmoon.builders.sentence_encode._load_sentence_transformer", lambda source: model)
     encode = SentenceEncode("model")
     inputs = [{"text": "red boot", "image": str(pictures[0])}, {"text": "mug"}, {"image": str(pictures[1])}]
     assert encode.facts["text and picture"] == "at once"
@@ -96,7 +96,7 @@ class TwoTowers:
 
 
 def test_two_towers_meet_in_the_mean(monkeypatch: pytest.MonkeyPatch, pictures: list[Path]) -> None:
-    monkeypatch.setattr("openmoon.steps.sentence_encode._load_sentence_transformer", lambda source: TwoTowers())
+    monkeypatch.setattr("openmoon.builders.sentence_encode._load_sentence_transformer", lambda source: TwoTowers())
     encode = SentenceEncode("clip")
     both = {"text": "a", "image": str(pictures[0])}
     found = encode([both, {"image": str(pictures[1])}, {"text": "b"}, both])

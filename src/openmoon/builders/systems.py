@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from openmoon.config import EncoderConfig
+from openmoon.console import tracked
 from openmoon.data.image_cache import ImageCache
 from openmoon.evaluation.untuned import UntunedEncoder
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.tokens import Tokens, masked_mean
-from openmoon.steps.console import tracked
 from openmoon.training.sources import CachedImages, CachedText
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_queries
+from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import Recipe
 from openmoon.data.attributes import spread
 from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite
-from openmoon.steps.evaluate import can_evaluate, held_out_items, held_out_queries
-from openmoon.steps.workspace import Workspace, open_workspace
 
 
 def shop_suite(recipe: Recipe) -> Suite:

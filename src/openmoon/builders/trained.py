@@ -9,13 +9,13 @@ import torch
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from openmoon.builders.workspace import Workspace
 from openmoon.config import EncoderConfig, Recipe
+from openmoon.console import console
 from openmoon.errors import UserError
 from openmoon.io import read_json
 from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
 from openmoon.models.encoder import ProductEncoder, build_encoder, upcycled
-from openmoon.steps.console import console
-from openmoon.steps.workspace import Workspace
 
 STAGES = ("pretrain", "posttrain")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from openmoon.builders.workspace import Workspace
+from openmoon.console import bar, console
 from openmoon.data.coaugment.table import load_augmented
 from openmoon.data.views import Parts, Variants
 from openmoon.io import content_hash
-from openmoon.steps.console import bar, console
-from openmoon.steps.workspace import Workspace
 
 
 def with_variants(work: Workspace, share: float) -> Parts:

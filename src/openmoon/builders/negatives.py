@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from openmoon.builders.pairs import TrainingPairs
+from openmoon.builders.workspace import Workspace
 from openmoon.config import PosttrainConfig
+from openmoon.console import console
 from openmoon.data.pairs.beside import not_chosen, same_category
-from openmoon.steps.console import console
-from openmoon.steps.pairs import TrainingPairs
-from openmoon.steps.workspace import Workspace
 from openmoon.training.featurize import Featurizer
 from openmoon.training.mining import Mined, MinedNegatives, mine
 from openmoon.training.negatives import LEFT, ClassPool, FromLog, HardNegatives, LeftBehind, Source

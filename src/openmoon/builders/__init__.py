@@ -1,0 +1,1 @@
+"""From a recipe to what its steps work with: workspace, pairs, negatives, objectives, systems to compare, trained encoders."""
