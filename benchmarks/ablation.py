@@ -68,10 +68,11 @@ def rank(result: RetrievalResult, view: str) -> float:
 def record(found: dict[str, list[RetrievalResult]], metric: str) -> dict[str, object]:
     """What the table was made from: per arm, the seeds that are done and their values in the same order."""
     arms = {
-        arm: {"seeds": [one.seed for one in results]}
+        arm: {"seeds": [one.seed for one in results], "recipe": results[0].recipe, "data_hash": results[0].data_hash}
         | {name: [value(one, name, metric) for one in results] for name in DIRECTIONS}
         | {f"rank {name}": [rank(one, view) for one in results] for view, name in VIEWS.items()}
         for arm, results in found.items()
+        if results
     }
     return {"metric": metric, "arms": arms, "versions": versions(), "machine": machine()}
 

@@ -74,8 +74,10 @@ def main() -> None:
         print(f"| {name} | {sample_filter.start * (1 - progress):.2f} | {row['kept']:.3f} | {row['precision']:.3f} | "
               f"{row['recall']:.3f} | {row['auc']:.3f} |")  # fmt: skip
     draw(recipe, args.out.with_suffix(".png"))
-    write_json(args.out.with_suffix(".json"), {"pairs": len(noise), "noise": int(noise.sum()), "rows": rows,
-                                               "versions": versions(), "machine": machine()})  # fmt: skip
+    write_json(args.out.with_suffix(".json"), {
+        "pairs": len(noise), "noise": int(noise.sum()), "rows": rows, "recipe": recipe.model_dump(mode="json"),
+        "data_hash": work.data_hash, "versions": versions(), "machine": machine(),
+    })  # fmt: skip
 
 
 def planted(recipe: Recipe, pairs: pl.DataFrame) -> np.ndarray:

@@ -37,8 +37,9 @@ def main() -> None:
     results = [run(args.recipe, args.overrides, seed) for seed in args.seeds]
     table = summarise(results)
     stem = base.workdir.with_name(f"{base.workdir.name}-seeds")
-    write_json(stem.with_suffix(".json"), {"seeds": args.seeds, "versions": results[0].versions, "machine": results[0].machine,
-                                           "data_hash": results[0].data_hash, "rows": table})  # fmt: skip
+    first = results[0]
+    write_json(stem.with_suffix(".json"), {"seeds": args.seeds, "versions": first.versions, "machine": first.machine,
+                                           "data_hash": first.data_hash, "recipe": first.recipe, "rows": table})  # fmt: skip
     text = markdown(table, results[0].systems)
     write_text(stem.with_suffix(".md"), text)
     print(text)
