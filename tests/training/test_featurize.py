@@ -3,29 +3,44 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from openmoon import ProductEncoder
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.views import Parts, Views
+from openmoon.training import featurize as module
+from openmoon.training import sources
 from openmoon.training.featurize import Featurizer
 from openmoon.training.sources import LiveImages, LiveText
 
 
-def test_grouping_by_composition_changes_no_vector(
-    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path
+@pytest.mark.parametrize("width", [1, 3, 16])
+def test_grouping_by_composition_and_length_changes_no_vector(
+    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "TEXT", width)
+    monkeypatch.setattr(sources, "TEXT", width)
     cache = ImageCache(tmp_path / "cache", 32)
     cache.fill(pictures)
     a, b, *_ = cache.keys(pictures)
-    views = Views(["red boot", None, "blue bag with dots", "lamp", None, "mug"], [None, a, b, None, b, a])
+    views = Views(["red boot", None, "blue bag with dots", "lamp", None, "mug", "lamp", "blue bag with red dots"],
+                  [None, a, b, None, b, a, b, None])  # fmt: skip
     featurize = Featurizer(tiny_encoder, LiveImages(tiny_encoder.image, cache, 32, 0.5), LiveText(tiny_encoder.text))
     featurize.texts.prepare([t for t in views.texts if t], lambda chunks, what, total: chunks)
     together = featurize(views).vectors
-    alone = torch.cat([featurize(views.take(np.array([row]))).vectors for row in range(6)])
+    alone = torch.cat([featurize(views.take(np.array([row]))).vectors for row in range(len(views))])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
     padded = tiny_encoder(featurize.images(views.images, None), featurize.texts(views.texts, None))
     torch.testing.assert_close(together, padded, atol=1e-5, rtol=1e-5)
+    gradients = []
+    for vectors in (together, alone):
+        tiny_encoder.zero_grad()
+        (vectors[:, 0].square().sum() + vectors[:, 1].sum()).backward()
+        gradients.append({name: p.grad.clone() for name, p in tiny_encoder.named_parameters() if p.grad is not None})
+    assert any(name.startswith("text.") for name in gradients[0])
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-5, rtol=1e-4)
 
 
 def test_vectors_of_a_table(tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path) -> None:

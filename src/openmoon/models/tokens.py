@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -23,6 +24,22 @@ class Tokens:
         values = self.values.new_zeros(batch, *self.values.shape[1:])
         mask = self.mask.new_zeros(batch, self.mask.shape[1])
         return Tokens(values.index_copy(0, index, self.values), mask.index_copy(0, index, self.mask))
+
+    def take(self, rows: Tensor) -> Tokens:
+        """Some rows (n,), without the padding at the right that none of them needs."""
+        mask = self.mask.index_select(0, rows)
+        longest = max(1, int(mask.sum(1).max()))
+        return Tokens(self.values.index_select(0, rows)[:, :longest], mask[:, :longest])
+
+    def padded(self, length: int) -> Tokens:
+        """With at least `length` places for tokens."""
+        more = max(0, length - self.mask.shape[1])
+        return Tokens(F.pad(self.values, (0, 0, 0, more)), F.pad(self.mask, (0, more)))
+
+    def by_length(self, width: int) -> list[Tensor]:
+        """Row numbers, together where rows are of a length (1 to `width`, up to twice `width` …), short ones first."""
+        group = (self.mask.sum(1) - 1).clamp(min=0) // width
+        return [(group == one).nonzero()[:, 0] for one in group.unique().tolist()]
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

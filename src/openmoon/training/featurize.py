@@ -13,6 +13,7 @@ from openmoon.training.plan import Encoded
 from openmoon.training.sources import TokenSource
 
 BATCH = 256  # rows per forward pass where no gradient is needed
+TEXT = 16  # tokens: texts go through the fusion with others that are no longer than the next multiple of this
 
 
 class Featurizer:
@@ -26,17 +27,19 @@ class Featurizer:
     def __call__(self, views: Views, rng: np.random.Generator | None = None) -> Encoded:
         """Unit vectors (B, dim); pictures are augmented when `rng` is given.
 
-        Rows with the same modalities go through the encoder together, so none is padded with tokens it does not have.
+        Rows with the same modalities and texts of a length go through the fusion together, so none is padded much.
         """
         groups = views.by_composition()
         parts = [self._same_composition(views.take(rows), rng) for rows in groups]
-        place = torch.from_numpy(np.argsort(np.concatenate(groups), kind="stable"))
-        place = place.to(parts[0].vectors.device)
-        routing = [part.routing for part in parts if part.routing is not None]
-        return Encoded(torch.cat([part.vectors for part in parts])[place], torch.cat(routing)[place] if routing else None)
+        return _in_order(parts, torch.from_numpy(np.concatenate(groups)))
 
     def _same_composition(self, views: Views, rng: np.random.Generator | None) -> Encoded:
-        return Encoded(*self.encoder.routed(self.images(views.images, rng), self.texts(views.texts, rng)))
+        image, text = self.images(views.images, rng), self.texts(views.texts, rng)
+        groups = text.by_length(TEXT) if text is not None else []
+        if text is None or len(groups) == 1:
+            return Encoded(*self.encoder.routed(image, text))
+        parts = [Encoded(*self.encoder.routed(image and image.take(rows), text.take(rows))) for rows in groups]
+        return _in_order(parts, torch.cat(groups))
 
     @torch.inference_mode()
     def vectors(
@@ -53,3 +56,10 @@ class Featurizer:
         for start in range(0, len(rows), BATCH):
             chunk = rows[start : start + BATCH]
             yield self(parts.show([view] * len(chunk), chunk), rng).vectors.float().cpu().numpy()
+
+
+def _in_order(parts: Sequence[Encoded], rows: torch.Tensor) -> Encoded:
+    """Parts whose rows, one after the other, are numbered `rows` → the whole, in the order of the numbers."""
+    place = rows.argsort().to(parts[0].vectors.device)
+    routing = [part.routing for part in parts if part.routing is not None]
+    return Encoded(torch.cat([part.vectors for part in parts])[place], torch.cat(routing)[place] if routing else None)

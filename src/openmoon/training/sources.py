@@ -25,6 +25,7 @@ from openmoon.models.onnx.trunks import onnx_image_trunk
 from openmoon.models.text_trunk import TextTrunk
 from openmoon.models.tokens import Tokens
 
+TEXT = 16  # tokens between the shortest and the longest text that go through the trunk together
 CHUNK = 64  # inputs per forward pass when a frozen trunk fills its cache
 WORTH_EXPORTING = 500  # pictures; the export takes about as long as 400 of them in torch
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
@@ -40,7 +41,8 @@ class TokenSource(Protocol):
 
 
 class LiveText:
-    """Texts through the text trunk, with gradient. A text that occurs twice in a batch is computed once."""
+    """Texts through the text trunk, with gradient. A text that occurs twice in a batch is computed once, together with others
+    of its length."""
 
     def __init__(self, trunk: TextTrunk) -> None:
         self.trunk = trunk
@@ -52,7 +54,16 @@ class LiveText:
             self._ids.update(zip(new, self.trunk.tokenize(new), strict=True))
 
     def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
-        return _batch(keys, lambda unique: self.trunk.tokens([self._ids[key] for key in unique]))
+        return _batch(keys, self._tokens)
+
+    def _tokens(self, keys: list[str]) -> Tokens:
+        ids = [self._ids[key] for key in keys]
+        lengths = np.array([len(tokens) for tokens in ids])
+        groups = [np.flatnonzero(lengths // TEXT == length) for length in np.unique(lengths // TEXT)]
+        parts = [self.trunk.tokens([ids[row] for row in rows]) for rows in groups]
+        place = torch.from_numpy(np.argsort(np.concatenate(groups)))
+        padded = [part.padded(int(lengths.max())) for part in parts]
+        return Tokens(torch.cat([p.values for p in padded])[place], torch.cat([p.mask for p in padded])[place])
 
 
 class CachedText:
