@@ -79,7 +79,7 @@ def alone(folder: Path) -> Iterator[None]:
     """Keep `folder`, which is made if needed, for this process while the block runs; a killed process lets it go. Raises
     `UserError` where another one works in it: two would overwrite each other's checkpoints and logs."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w", encoding="utf-8") as lock:
+    with open(folder / ".lock", "a", encoding="utf-8") as lock:  # "a" changes no file that is there
         try:
             if fcntl is not None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
