@@ -48,7 +48,7 @@ def main() -> None:
     worst = wrong.sort("missed", "title", descending=[True, False]).head(args.worst)
     print("| photos | " + " | ".join(f"R@1, {view}" for view in VIEWS) + " |\n|---|" + "---:|" * len(VIEWS))
     for split, name in SPLITS.items():
-        print(line(f"{name}", found.filter(split=split)))
+        print(line(name, found.filter(split=split)))
     print(line(f"held out, without {args.worst} products", found.filter(split="test").join(worst, on="title", how="anti")))
     print("\n| product | photos | missed |\n|---|---:|---:|")
     for title, photos, missed in worst.iter_rows():

@@ -10,7 +10,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from openmoon.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: one process in a folder is then the caller's duty
+except ImportError:  # not a POSIX system: one process at a time is then the caller's duty
     fcntl = None  # type: ignore[assignment]
 
 STALE = 86_400  # seconds after which a temporary file was left by a killed write
@@ -75,14 +75,23 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path`, which is made if needed and not changed, while the block runs; a killed process lets it go.
+    Raises `BlockingIOError` where another process holds it and `wait` is false."""
+    with open(path, "a", encoding="utf-8") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+@contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep `folder`, which is made if needed, for this process while the block runs; a killed process lets it go. Raises
-    `UserError` where another one works in it: two would overwrite each other's checkpoints and logs."""
+    """Keep `folder`, which is made if needed, for this process while the block runs. Raises `UserError` where another one works
+    in it: two would overwrite each other's checkpoints and logs."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a", encoding="utf-8") as lock:  # "a" changes no file that is there
+    with ExitStack() as held:
         try:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError:
             raise UserError(f"{folder}: another process works here; wait for its end, or choose another workdir.") from None
         yield

@@ -9,8 +9,7 @@ import torch
 from openmoon import ProductEncoder
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.views import Parts, Views
-from openmoon.training import featurize as module
-from openmoon.training import sources
+from openmoon.models import tokens
 from openmoon.training.featurize import Featurizer
 from openmoon.training.sources import LiveImages, LiveText
 
@@ -19,8 +18,7 @@ from openmoon.training.sources import LiveImages, LiveText
 def test_grouping_by_composition_and_length_changes_no_vector(
     tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TEXT", width)
-    monkeypatch.setattr(sources, "TEXT", width)
+    monkeypatch.setattr(tokens, "ALIKE", width)
     cache = ImageCache(tmp_path / "cache", 32)
     cache.fill(pictures)
     a, b, *_ = cache.keys(pictures)

@@ -21,7 +21,7 @@ def pair_table(
     sessions: bool = False,
     askers: np.ndarray | None = None,
 ) -> PairTable:
-    """The training form of pairs; `chosen` are all that there were before any rule (`build/pairs.py`). `weights` by action, 1
+    """The training form of pairs; `chosen` are all that there were before any rule (`builders/pairs.py`). `weights` by action, 1
     where it names none, are scaled to mean 1. With `sessions` what was chosen in one visit is no negative. `askers` (P,) are the
     rows of products that queries were made of."""
     name = pl.concat_str(pl.col("query_text").fill_null(""), pl.col("query_image_key").fill_null(""), separator="\0")

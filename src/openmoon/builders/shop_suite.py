@@ -8,7 +8,7 @@ from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_qu
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import Recipe
 from openmoon.data.attributes import spread
-from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite
+from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite, own_queries
 
 
 def shop_suite(recipe: Recipe) -> Suite:
@@ -21,10 +21,7 @@ def shop_suite(recipe: Recipe) -> Suite:
     work = open_workspace(recipe)
     pool = held_out_items(work).select(POOL)
     logged = can_evaluate(work.shop)
-    if logged:
-        queries = held_out_queries(work).select(QUERIES)
-    else:
-        queries = pool.select(query_text="title", query_image="image", product_id="product_id")
+    queries = held_out_queries(work).select(QUERIES) if logged else own_queries(pool)
     examples, attributes = _labelled(work)
     own = frozenset() if logged else frozenset({"text", "image"})
     note = () if logged else ("nobody searched: the queries are the products' own titles and pictures",)

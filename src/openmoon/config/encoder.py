@@ -43,7 +43,7 @@ class FusionConfig(Section):
     dropout: Fraction = 0.0
     """Of attention and feed-forward, in training."""
     pooling: Literal["modality", "token"] = "modality"
-    """Modality: the mean of each modality's tokens, then of both; token: of all tokens, as the papers do."""
+    """modality: the mean of each modality's tokens, then of both; token: of all tokens, as the papers do."""
     experts: int = Field(0, ge=0, le=64)
     """Modality-driven experts in the later half of the layers, from stage 2 on; 0 = dense."""
     top: int = Field(2, ge=1)

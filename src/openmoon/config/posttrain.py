@@ -15,7 +15,7 @@ class PairMix(Section):
     """A share of the training pairs: which view of the query meets which view of the item."""
 
     query: Literal["text", "image", "text+image", "rich+image"]
-    """Rich+image: another product chosen for the query."""
+    """rich+image: another product chosen for the query."""
     item: View
     """And which view of the product."""
     share: float = Field(gt=0)
@@ -88,7 +88,7 @@ class NegativesConfig(Section):
     mined: MinedConfig | None = None
     pool: PoolConfig | None = None
     popularity: bool = False
-    """LogQ correction: do not push popular items away for being popular (info_nce only)."""
+    """logQ correction: do not push popular items away for being popular (info_nce only)."""
 
 
 class CircleConfig(Section):
@@ -161,7 +161,7 @@ class PosttrainConfig(OptimConfig):
     load_balance: float = Field(0.01, ge=0)
     """How much it counts that experts are used alike."""
     self_supervision: float = Field(0.0, ge=0)
-    """Λ: how much two views of the chosen products' pictures count beside the pairs."""
+    """λ: how much two views of the chosen products' pictures count beside the pairs."""
     filter: FilterConfig | None = None
     coaugment: Fraction = 0.0
     """Share of the items' texts, and of their pictures, that `openmoon data augment` made."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openmoon.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: one writer at a time is then the caller's duty
-    fcntl = None  # type: ignore[assignment]
+from openmoon.io import locked
 
 
 class RaggedStore:
@@ -145,20 +140,10 @@ class RaggedStore:
         """One writer at a time; what the disk refuses is a `UserError`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._lock():
+            with locked(self.folder / "lock"):
                 yield
         except OSError as error:
             raise UserError(
                 f"{self.folder}: cannot be written ({error.strerror or error}). What it held is untouched; "
                 "free some space or choose another cache folder and run the same command again."
             ) from error
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        handle = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR)
-        try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)

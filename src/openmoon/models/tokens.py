@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ALIKE = 16  # tokens: texts that differ by less are padded to one length
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -36,10 +38,11 @@ class Tokens:
         more = max(0, length - self.mask.shape[1])
         return Tokens(F.pad(self.values, (0, 0, 0, more)), F.pad(self.mask, (0, more)))
 
-    def by_length(self, width: int) -> list[Tensor]:
-        """Row numbers, together where rows are of a length (1 to `width`, up to twice `width` …), short ones first."""
-        group = (self.mask.sum(1) - 1).clamp(min=0) // width
-        return [(group == one).nonzero()[:, 0] for one in group.unique().tolist()]
+
+def by_length(lengths: Tensor) -> list[Tensor]:
+    """Row numbers of `lengths` (B,), together where they are alike (1 to `ALIKE`, up to twice that …), short ones first."""
+    group = (lengths - 1).clamp(min=0) // ALIKE
+    return [(group == one).nonzero()[:, 0] for one in group.unique().tolist()]
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 
 from openmoon.data.views import Parts, Views
 from openmoon.models.encoder import ProductEncoder
+from openmoon.models.tokens import by_length
 from openmoon.training.plan import Encoded
 from openmoon.training.sources import TokenSource
 
 BATCH = 256  # rows per forward pass where no gradient is needed
-TEXT = 16  # tokens: texts go through the fusion with others that are no longer than the next multiple of this
 
 
 class Featurizer:
@@ -35,7 +35,7 @@ class Featurizer:
 
     def _same_composition(self, views: Views, rng: np.random.Generator | None) -> Encoded:
         image, text = self.images(views.images, rng), self.texts(views.texts, rng)
-        groups = text.by_length(TEXT) if text is not None else []
+        groups = by_length(text.mask.sum(1)) if text is not None else []
         if text is None or len(groups) == 1:
             return Encoded(*self.encoder.routed(image, text))
         parts = [Encoded(*self.encoder.routed(image and image.take(rows), text.take(rows))) for rows in groups]

@@ -23,9 +23,8 @@ from openmoon.io import content_hash, hash_number
 from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.onnx.trunks import onnx_image_trunk
 from openmoon.models.text_trunk import TextTrunk
-from openmoon.models.tokens import Tokens
+from openmoon.models.tokens import Tokens, by_length
 
-TEXT = 16  # tokens between the shortest and the longest text that go through the trunk together
 CHUNK = 64  # inputs per forward pass when a frozen trunk fills its cache
 WORTH_EXPORTING = 500  # pictures; the export takes about as long as 400 of them in torch
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
@@ -58,11 +57,10 @@ class LiveText:
 
     def _tokens(self, keys: list[str]) -> Tokens:
         ids = [self._ids[key] for key in keys]
-        lengths = np.array([len(tokens) for tokens in ids])
-        groups = [np.flatnonzero(lengths // TEXT == length) for length in np.unique(lengths // TEXT)]
-        parts = [self.trunk.tokens([ids[row] for row in rows]) for rows in groups]
-        place = torch.from_numpy(np.argsort(np.concatenate(groups)))
-        padded = [part.padded(int(lengths.max())) for part in parts]
+        lengths = torch.tensor([len(tokens) for tokens in ids])
+        groups = by_length(lengths)
+        padded = [self.trunk.tokens([ids[row] for row in rows.tolist()]).padded(int(lengths.max())) for rows in groups]
+        place = torch.cat(groups).argsort()
         return Tokens(torch.cat([p.values for p in padded])[place], torch.cat([p.mask for p in padded])[place])
 
 

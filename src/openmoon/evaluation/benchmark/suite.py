@@ -48,6 +48,11 @@ class Suite:
         return [Path(path) for path in pl.concat([c.alias("image") for c in columns]).drop_nulls().unique(maintain_order=True)]
 
 
+def own_queries(pool: pl.DataFrame) -> pl.DataFrame:
+    """Where nobody asks: products are asked for by their own titles and pictures."""
+    return pool.select(query_text="title", query_image="image", product_id="product_id")
+
+
 def settle(suite: Suite, images: ImageCache, advance: Callable[[int], object] = lambda done: None) -> Suite:
     """The suite without the pictures that cannot be read, counted in its notes, so that every encoder gets the same parts.
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
-from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite
+from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite, own_queries
 from openmoon.evaluation.benchmark.suites.records import (
     MOST_TAUGHT,
     attribute_table,
@@ -59,7 +59,7 @@ def _read(name: str, folder: Path) -> Suite:
     products = both.unique(["split", "product_id"], keep="first", maintain_order=True)
     pool = products.filter(split="test").select(POOL)
     if lines.select(pl.all_horizontal(pl.col(ASKED).is_null().all())).item():
-        queries, own = pool.select(query_text="title", query_image="image", product_id="product_id"), {"text", "image"}
+        queries, own = own_queries(pool), {"text", "image"}
         notes.append("the lines have no query_title and query_image: the queries are the products' own titles and pictures")
     else:
         asked = lines.with_columns(query_image=picture_paths(folder, lines["query_image"]), query_text=pl.col("query_title"))

@@ -23,7 +23,7 @@ from openmoon.data.splits import without_seen
 from openmoon.data.tables import read_parquet
 from openmoon.data.text import item_texts
 from openmoon.errors import UserError
-from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite
+from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite, own_queries
 
 TRUTH = "truth/queries.parquet"
 SAMPLE_SPLIT, SAMPLE_SIDE = SplitConfig(val=0.1, test=0.25), 128  # of recipes/sample.yaml, with the pixels it compares
@@ -87,8 +87,7 @@ def _queries(
     """Queries for products of the pool, without words and photos that an encoder may have been taught by: those that
     `split_pairs` puts on the side of train or val, whichever of the `LEARNT` actions count."""
     if shop.queries is None:
-        own = pool.select(query_text="title", query_image="image", product_id="product_id")
-        return own, ["there are no shoppers: the queries are the products' own titles and pictures"]
+        return own_queries(pool), ["there are no shoppers: the queries are the products' own titles and pictures"]
     labelled = shop.queries.join(pool, on="product_id", how="semi", maintain_order="left")
     found, notes = keyed(labelled), []
     if shop.events is not None:
