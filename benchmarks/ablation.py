@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from seeded import run
+from seeded import run_all
 
 from openmoon.config import load_recipe
 from openmoon.evaluation.results import RetrievalResult
@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("arms", nargs="+", help="recipes, and key=value changes to all of them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, for machines with many cores")
     parser.add_argument("--metric", default="recall@10")
     parser.add_argument("--out", type=Path, help="default: table beside the arms' workdirs")
     args = parser.parse_args()
@@ -44,12 +45,11 @@ def main() -> None:
     recipes = [Path(word) for word in args.arms if "=" not in word]
     out: Path = args.out or load_recipe(recipes[0], overrides).workdir.parent / "table"
     found: dict[str, list[RetrievalResult]] = {path.stem: [] for path in recipes}
-    for seed in args.seeds:
-        for path in recipes:
-            found[path.stem].append(run(path, overrides, seed, share=True))
-            refuse_others(found)
-            write_text(out.with_suffix(".md"), table(found, args.metric))
-            write_json(out.with_suffix(".json"), record(found, args.metric))
+    for path, result in run_all(recipes, overrides, args.seeds, args.jobs):
+        found[path.stem].append(result)
+        refuse_others(found)
+        write_text(out.with_suffix(".md"), table(found, args.metric))
+        write_json(out.with_suffix(".json"), record(found, args.metric))
     print(table(found, args.metric))
 
 

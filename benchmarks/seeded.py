@@ -1,12 +1,14 @@
-"""One recipe with one seed: both stages and the evaluation, skipped where they are finished."""
+"""Recipes with seeds: both stages and the evaluation, skipped where they are finished."""
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-from openmoon.builders.trained import starting_folder
+from openmoon.builders.trained import starting_folder, trained_folder
 from openmoon.builders.workspace import open_workspace
 from openmoon.config import Recipe, load_recipe
 from openmoon.evaluation.results import RetrievalResult
@@ -17,12 +19,34 @@ from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
 
 
-def run(path: Path, overrides: list[str], seed: int, share: bool = False) -> RetrievalResult:
+def run(path: Path, overrides: list[str], seed: int) -> RetrievalResult:
     """Results go to `<workdir>-seed<N>`, tokens to a cache beside it; a finished run of the same recipe and data is not run
-    again. With `share`, runs that agree on seed, data, dense encoder and stage 1 train stage 1 once. Each run has a process of
-    its own: what one leaves in memory would add up over many."""
+    again."""
+    return _apart(_run, path, overrides, seed, False)
+
+
+def run_all(
+    paths: Sequence[Path], overrides: list[str], seeds: Sequence[int], jobs: int = 1
+) -> Iterator[tuple[Path, RetrievalResult]]:
+    """`run` of every recipe with every seed, seed by seed, `jobs` at a time. Runs that agree on seed, data, dense encoder and
+    stage 1 train stage 1 once, before any of them starts."""
+    runs = [(path, seed) for seed in seeds for path in paths]
+    first: dict[Path, tuple[Path, int]] = {}
+    for path, seed in runs:
+        recipe = with_seed(path, overrides, seed)
+        if recipe.pretrain and ((recipe.posttrain and recipe.posttrain.coaugment) or _shared(recipe).workdir not in first):
+            first[_shared(recipe).workdir] = path, seed
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), first.values()))
+        yield from zip(
+            (path for path, _ in runs), pool.map(lambda one: _apart(_run, one[0], overrides, one[1], True), runs), strict=True
+        )
+
+
+def _apart(call: Callable[..., Any], *arguments: Any) -> Any:
+    """In a process of its own: what one run leaves in memory would add up over many."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_run, path, overrides, seed, share).result()
+        return pool.submit(call, *arguments).result()
 
 
 def with_seed(path: Path, overrides: list[str], seed: int) -> Recipe:
@@ -43,22 +67,36 @@ def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalR
             return result
     folder.mkdir(parents=True, exist_ok=True)
     first = _shared(recipe) if share and recipe.pretrain else recipe
-    if recipe.pretrain:
-        pretrain(first)
-    if recipe.posttrain and recipe.posttrain.coaugment and not (folder / "augmented" / "augmented.parquet").exists():
-        augment(first, starting_folder(first))
+    if first is not recipe:
+        _link(folder, first.workdir)
+    _first_stage(first)
     if recipe.posttrain:
         posttrain(recipe)
     return evaluate(recipe)
 
 
+def _begin(path: Path, overrides: list[str], seed: int) -> None:
+    _first_stage(_shared(with_seed(path, overrides, seed)))
+
+
+def _first_stage(recipe: Recipe) -> None:
+    """Stage 1, and the co-augmentation that it judges."""
+    if recipe.pretrain and trained_folder(recipe, "pretrain") is None:
+        pretrain(recipe)
+    if recipe.posttrain and recipe.posttrain.coaugment and not (recipe.workdir / "augmented" / "augmented.parquet").exists():
+        augment(recipe, starting_folder(recipe))
+
+
 def _shared(recipe: Recipe) -> Recipe:
-    """The recipe of stage 1, and of the co-augmentation that it judges, in a place of its own that the workdir links to."""
+    """The recipe of stage 1 in a place of its own."""
     parts = (recipe.data, recipe.encoder.dense(), recipe.pretrain, recipe.augment)
     name = content_hash(str(recipe.seed), *(part.model_dump_json() for part in parts if part))[:12]
     shared = recipe.workdir.parent / f"stage-1-{name}"
+    return recipe.model_copy(update={"workdir": shared, "encoder": recipe.encoder.dense()})
+
+
+def _link(folder: Path, shared: Path) -> None:
     for step in ("pretrain", "augmented"):
-        link = recipe.workdir / step
+        link = folder / step
         link.unlink(missing_ok=True)
         link.symlink_to((shared / step).resolve())
-    return recipe.model_copy(update={"workdir": shared, "encoder": recipe.encoder.dense()})

@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["OPENMOON_DEVICE"] = "cpu"  # tolerances are those of float32; tests/test_gpu.py is for the GPU
 
 from openmoon.runtime import tune_process
 

@@ -15,6 +15,7 @@ from torch import nn
 from openmoon.builders.workspace import Workspace, cache_folder
 from openmoon.config import OptimConfig
 from openmoon.console import bar, console, tracked
+from openmoon.device import compute_device, device_name
 from openmoon.io import alone, content_hash, write_json, write_text
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.principal import pooled_features, start_from_data
@@ -46,9 +47,10 @@ def prepare_featurizer(
 ) -> Featurizer:
     """Token sources for `encoder` as the recipe asks for stage `name`: trained trunks live, frozen ones from the cache.
 
-    `shown` is all that training and validation look at, `augmented` the pictures of it that they also see augmented.
+    `shown` is all that training and validation look at, `augmented` the pictures of it that they also see augmented. The encoder
+    moves to where it is trained (`compute_device`).
     """
-    encoder.requires_grad_(True)
+    encoder.to(compute_device()).requires_grad_(True)
     unfreeze(encoder.image, config.train_image_trunk, f"{name}.train_image_trunk")
     unfreeze(encoder.text, config.train_text_trunk, f"{name}.train_text_trunk")
     image_source: TokenSource
@@ -111,6 +113,9 @@ def train_stage(
         optimizer = build_optimizer(encoder.fusion, heads, trunks, config.lr, config.trunk_lr, config.weight_decay)
         schedule = Schedule(name, examples, config.batch_size, config.epochs, config.max_steps, config.warmup,
                             config.validate_every, config.checkpoint_every, config.patience, config.chunk)  # fmt: skip
+        for part in (heads, memory):
+            if part is not None:
+                part.to(encoder.text.device)
         run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.learnt_hash(name), origin)
         module = nn.ModuleDict({"encoder": encoder, **heads})
         with bar(f"Training {name}", schedule.total) as (progress, task):
@@ -131,6 +136,7 @@ def train_stage(
             "stopped_early": result.stopped, "best_step": result.best_step, "best_val_score": result.best,
             "seconds": round(result.seconds, 1), "trained_parameters": trained, "processes": world.size,
             "seed": recipe.seed, "data_hash": work.learnt_hash(name), "versions": versions(), "machine": machine(),
+            "device": device_name(encoder.text.device),
         })  # fmt: skip
         world.wait()
         console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")

@@ -13,6 +13,7 @@ import torch
 from openmoon.config import EncoderConfig
 from openmoon.console import tracked
 from openmoon.data.image_cache import ImageCache
+from openmoon.device import compute_device
 from openmoon.evaluation.untuned import UntunedEncoder
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.tokens import Tokens, masked_mean
@@ -34,7 +35,7 @@ class CachedEncode:
     """`Encode` of an encoder whose trunk tokens are computed once per picture and text, however many views need them."""
 
     def __init__(self, encoder: ProductEncoder, images: ImageCache, folder: Path) -> None:
-        self.encoder = encoder.eval()
+        self.encoder = encoder.to(compute_device()).eval()
         self.tokens = TrunkTokens(encoder, images, folder)
 
     @torch.inference_mode()
@@ -63,12 +64,12 @@ class TrunkTokens:
 
 def untuned_system(config: EncoderConfig, images: ImageCache, folder: Path) -> UntunedEncoder:
     """The pretrained trunks of `config` without any training, mean-pooled."""
-    encoder = build_encoder(config).eval()
+    encoder = build_encoder(config).to(compute_device()).eval()
     tokens = TrunkTokens(encoder, images, folder)
 
     def pooled(found: Tokens | None) -> np.ndarray:
         assert found is not None  # the caller asks only for inputs that are there
-        return masked_mean(found.values, found.mask).numpy()
+        return masked_mean(found.values, found.mask).cpu().numpy()
 
     return UntunedEncoder(
         lambda paths: pooled(tokens.of_images(paths)),

@@ -14,32 +14,39 @@ from torch import Tensor
 
 STUDIO = 24.0  # of 0–255: what differs less from the border's colour is background
 CELLS = 32  # the grid on which background is told from plain parts of the subject
+CPU = torch.device("cpu")
 LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 
-def plain_view(pixels: np.ndarray, size: int) -> Tensor:
-    """(B, S, S, 3) uint8 → (B, 3, size, size) float in 0–255, only resized."""
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+def plain_view(pixels: np.ndarray, size: int, device: torch.device = CPU) -> Tensor:
+    """(B, S, S, 3) uint8 → (B, 3, size, size) float in 0–255 on `device`, only resized."""
+    images = _images(pixels, device)
     if images.shape[-1] == size:
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
-def random_view(pixels: np.ndarray, size: int, strength: float, rng: np.random.Generator) -> Tensor:
-    """(B, S, S, 3) uint8 → (B, 3, size, size) float in 0–255, every picture changed in its own way.
+def random_view(
+    pixels: np.ndarray, size: int, strength: float, rng: np.random.Generator, device: torch.device = CPU
+) -> Tensor:
+    """(B, S, S, 3) uint8 → (B, 3, size, size) float in 0–255 on `device`, every picture changed in its own way.
 
     `strength` 0..1 scales everything: at 1 crops go down to 30% of the area and pictures shrink to 60% of theirs, rotation
     goes to ±25°, light and contrast to ±40%, colour cast to ±15%; half of the pictures lose a rectangle, a quarter their
     sharpness, and all of those on a plain background get another one.
     """
     if strength == 0:
-        return plain_view(pixels, size)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+        return plain_view(pixels, size, device)
+    images = _images(pixels, device)
     images = _geometry(images, size, strength, rng)
     images = _background(images, strength, rng)
     images = _photometry(images, strength, rng)
     images = _blur(images, strength, rng)
     return _erase(images, strength, rng)
+
+
+def _images(pixels: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
 
 
 def _geometry(images: Tensor, size: int, strength: float, rng: np.random.Generator) -> Tensor:
@@ -52,7 +59,7 @@ def _geometry(images: Tensor, size: int, strength: float, rng: np.random.Generat
     x, y = rng.uniform(-1, 1, n) * abs(1 - width), rng.uniform(-1, 1, n) * abs(1 - height)
     cos, sin = np.cos(angle), np.sin(angle)
     theta = np.stack([flip * width * cos, -height * sin, x, flip * width * sin, height * cos, y], 1).reshape(n, 2, 3)
-    grid = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, size, size], align_corners=False)
+    grid = F.affine_grid(torch.from_numpy(theta).to(images), [n, 3, size, size], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
@@ -61,7 +68,7 @@ def _background(images: Tensor, strength: float, rng: np.random.Generator) -> Te
     border = torch.cat([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], 2)
     colour = border.median(2).values[:, :, None]
     studio = ((border - colour).abs().amax(1) < STUDIO).float().mean(1) > 0.6
-    rows = torch.from_numpy(np.flatnonzero(studio.numpy() & (rng.random(len(images)) < strength)))
+    rows = torch.from_numpy(np.flatnonzero(studio.cpu().numpy() & (rng.random(len(images)) < strength))).to(images.device)
     if not len(rows):
         return images
     chosen = images[rows]
@@ -69,9 +76,9 @@ def _background(images: Tensor, strength: float, rng: np.random.Generator) -> Te
     plain = plain * _reached_from_border(plain)
     cells = int(rng.integers(2, 12))
     gray, tint = rng.uniform(40, 215, (len(rows), 1, cells, cells)), rng.uniform(-45, 45, (len(rows), 3, cells, cells))
-    blotches = torch.from_numpy(gray + tint).float()
+    blotches = torch.from_numpy(gray + tint).to(images)
     other = F.interpolate(blotches, size=images.shape[-2:], mode="bicubic", align_corners=False)
-    pictures = torch.from_numpy(rng.random(len(rows)) < 0.3)[:, None, None, None]
+    pictures = torch.from_numpy(rng.random(len(rows)) < 0.3).to(images.device)[:, None, None, None]
     neighbours = images[torch.from_numpy(rng.integers(0, len(images), len(rows)))].flip(2)
     other = torch.where(pictures, neighbours, other)
     return images.index_copy(0, rows, (1 - plain) * chosen + plain * other)
@@ -90,21 +97,21 @@ def _reached_from_border(plain: Tensor) -> Tensor:
 
 def _photometry(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     def per_picture(low: float, high: float, channels: int = 1) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (len(images), channels, 1, 1))).float()
+        return torch.from_numpy(rng.uniform(low, high, (len(images), channels, 1, 1))).to(images)
 
     gain = per_picture(1 - 0.4 * strength, 1 + 0.4 * strength) * per_picture(
         1 - 0.15 * strength, 1 + 0.15 * strength, 3
     )
     contrast = per_picture(1 - 0.4 * strength, 1 + 0.4 * strength)
     saturation = per_picture(1 - 0.4 * strength, 1 + 0.4 * strength)
-    gray = (images * LUMA).sum(1, keepdim=True)
+    gray = (images * LUMA.to(images)).sum(1, keepdim=True)
     images = gray + (images - gray) * saturation
     mean = gray.mean((2, 3), keepdim=True)
     return ((mean + (images - mean) * contrast) * gain).clamp_(0, 255)
 
 
 def _blur(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    rows = torch.from_numpy(np.flatnonzero(rng.random(len(images)) < 0.25 * strength))
+    rows = torch.from_numpy(np.flatnonzero(rng.random(len(images)) < 0.25 * strength)).to(images.device)
     if len(rows):
         soft = F.avg_pool2d(F.pad(images[rows], (2, 2, 2, 2), mode="reflect"), 5, stride=1)
         images = images.index_copy(0, rows, soft)

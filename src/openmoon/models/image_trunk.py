@@ -33,6 +33,11 @@ class ImageTrunk(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the trunk computes."""
+        return self.mean.device
+
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) float in 0–255 → tokens (B, T, dim)."""
         pixels = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

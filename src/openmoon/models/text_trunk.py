@@ -26,6 +26,11 @@ class TextTrunk(nn.Module):
         self.max_tokens = max_tokens
         self.dim: int = model.config.hidden_size  # type: ignore[union-attr, assignment]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the trunk computes."""
+        return next(self.model.parameters()).device
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, truncated to `max_tokens`, not padded."""
         return self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
@@ -46,8 +51,7 @@ class TextTrunk(nn.Module):
     def tokens(self, ids: Sequence[Sequence[int]]) -> Tokens:
         """Tokens of already tokenised texts."""
         padded, mask = self.pad(ids)
-        device = next(self.model.parameters()).device
-        padded, mask = padded.to(device), mask.to(device)
+        padded, mask = padded.to(self.device), mask.to(self.device)
         return Tokens(self(padded, mask), mask)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from openmoon.builders.inference import fast_encoder
 from openmoon.builders.trained import latest_folder
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
@@ -28,7 +29,6 @@ from openmoon.io import alone, content_hash, hash_number
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
-from openmoon.models.onnx.trunks import accelerate
 from openmoon.serving.augmentation_sheet import Item, Shown, on_checks, write_augmentation_sheet
 
 SHOWN = 16  # products on the contact sheet
@@ -57,7 +57,7 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
         made = _checked(made, products, Brands(products_of(work.shop.catalog)), config.texts.protect)
         if config.pictures.per_product:
             made += _pictures(work, items, config, folder)
-        encoder = accelerate(slow, recipe.workdir / "onnx")
+        encoder = fast_encoder(slow, recipe.workdir / "onnx")
         made = _judged(made, work, items, encoder, folder, config)
         table = write_table(folder / "augmented.parquet", made)
         _sheet(folder, table, work, items, config)

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.builders.embed_table import Embedder, Shown, embed_table
+from openmoon.builders.inference import fast_encoder
 from openmoon.builders.trained import latest_folder
 from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
@@ -15,7 +16,6 @@ from openmoon.data.text import item_texts
 from openmoon.io import alone
 from openmoon.learnt import saved_learnt_until
 from openmoon.models.encoder import ProductEncoder
-from openmoon.models.onnx.trunks import accelerate
 from openmoon.serving.vectors import PRODUCT, QUERY, Finished
 
 
@@ -32,7 +32,7 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     """
     folder = encoder_folder or latest_folder(recipe)
     slow = ProductEncoder.from_pretrained(folder)
-    encoder, work = accelerate(slow, recipe.workdir / "onnx"), recipe.workdir
+    encoder, work = fast_encoder(slow, recipe.workdir / "onnx"), recipe.workdir
     by = Embedder(encoder, encoder_name(recipe, slow), saved_learnt_until(folder), recipe.embed.batch_size)
     shop, problems = load_catalog(recipe.data), work / "embed_rejected.parquet"
     with alone(work):

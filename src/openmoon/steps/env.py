@@ -11,9 +11,10 @@ def environment_table() -> Table:
     """Versions of the packages that decide results, and the machine."""
     import torch
 
+    from openmoon.device import compute_device, device_name
+
     table = Table(title="OpenMOON environment", title_justify="left", show_header=False)
-    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    facts = {**versions(), **machine(), "torch threads": torch.get_num_threads(), "accelerator": accelerator}
+    facts = {**versions(), **machine(), "torch threads": torch.get_num_threads(), "device": device_name(compute_device())}
     for name, value in facts.items():
         table.add_row(name, str(value))
     return table

@@ -88,6 +88,7 @@ def open_world() -> World:
     if size == 1:
         return ALONE
     if not dist.is_initialized():
-        # gloo: encoders are trained on the CPU. The leader may fill caches for hours while the others wait.
+        # gloo: for CPUs, and for GPUs that vectors and gradients leave once a step. The leader may fill caches for hours while
+        # the others wait.
         dist.init_process_group("gloo", timeout=timedelta(days=1))
     return World(dist.get_rank(), size)

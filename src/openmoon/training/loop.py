@@ -119,6 +119,9 @@ def fit(
         module.load_state_dict(state["weights"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress(**state["progress"])
+        device = next(module.parameters()).device
+        for weights in (progress.average, progress.best_weights):
+            weights.update({name: value.to(device) for name, value in weights.items()})
         if memory is not None:
             memory.load_state_dict(state["memory"])
     log = MetricsLog(folder, schedule.stage, progress.step) if world.leads else None

@@ -78,10 +78,10 @@ class CachedText:
         for start in progress(range(0, len(todo), CHUNK), "texts through the frozen trunk", len(todo)):
             chunk = todo[start : start + CHUNK]
             tokens = self.trunk.tokens(self.trunk.tokenize([texts[k] for k in chunk]))
-            self.store.append(chunk, [v[m].numpy() for v, m in zip(tokens.values, tokens.mask, strict=True)])
+            self.store.append(chunk, [v[m] for v, m in zip(tokens.values.cpu().numpy(), tokens.mask.cpu().numpy(), strict=True)])
 
     def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
-        return _batch(keys, lambda unique: _stored(self.store, [content_hash(key) for key in unique]))
+        return _batch(keys, lambda unique: _stored(self.store, [content_hash(key) for key in unique], self.trunk.device))
 
 
 class LiveImages:
@@ -104,11 +104,14 @@ class LiveImages:
         names = dict.fromkeys(name for pair in pairs for name in (pair.first, pair.second))
         place = {name: row for row, name in enumerate(names)}
         pixels = self.cache.pixels(list(place))
-        view = random_view(pixels, self.crop, self.strength, rng) if rng else plain_view(pixels, self.cache.size)
+        device = self.trunk.device
+        view = (
+            random_view(pixels, self.crop, self.strength, rng, device) if rng else plain_view(pixels, self.cache.size, device)
+        )
         if rng and any(isinstance(key, Blend) for key in keys):
             first, second = [place[pair.first] for pair in pairs], [place[pair.second] for pair in pairs]
             view = blend_pictures(view[first], view[second], np.array([pair.share for pair in pairs]), rng)
-        values = self.trunk(view.to(self.trunk.mean.device))
+        values = self.trunk(view)
         return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))
 
 
@@ -150,18 +153,17 @@ class CachedImages:
             pixels = self.cache.pixels([name.partition(".")[0] for name in chunk])
             if view:
                 rng = np.random.default_rng([view, hash_number(content_hash(*chunk))])
-                images = random_view(pixels, self.cache.size, self.strength, rng)
+                images = random_view(pixels, self.cache.size, self.strength, rng, self.trunk.device)
             else:
-                images = plain_view(pixels, self.cache.size)
+                images = plain_view(pixels, self.cache.size, self.trunk.device)
             new = [place for place, name in enumerate(chunk) if name in missing]
             self.store.append([chunk[place] for place in new], list(forward(images[new]).cpu().numpy()))
 
     def _forward(self, pictures: int) -> Callable[[Tensor], Tensor]:
         """The trunk, through ONNX Runtime where that repays its export: on a CPU and for many pictures."""
-        device = self.trunk.mean.device
-        if device.type == "cpu" and pictures >= WORTH_EXPORTING:
+        if self.trunk.device.type == "cpu" and pictures >= WORTH_EXPORTING:
             return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx")
-        return lambda images: self.trunk(images.to(device))
+        return self.trunk
 
     def _name(self, key: str, view: int) -> str:
         """What the store calls a picture (view 0) or one of its augmented views (1, 2 …)."""
@@ -170,7 +172,8 @@ class CachedImages:
     def __call__(self, keys: Sequence[str | None], rng: np.random.Generator | None) -> Tokens | None:
         def drawn(unique: list[str]) -> Tokens:
             views = rng.integers(0, self.views + 1, len(unique)) if rng else np.zeros(len(unique), int)
-            return _stored(self.store, [self._name(key, view) for key, view in zip(unique, views, strict=True)])
+            names = [self._name(key, view) for key, view in zip(unique, views, strict=True)]
+            return _stored(self.store, names, self.trunk.device)
 
         return _batch(keys, drawn)
 
@@ -188,13 +191,13 @@ def _batch(keys: Sequence[Key | None], compute: Callable[[list[Key]], Tokens]) -
     return tokens.spread([row for row, key in enumerate(keys) if key is not None], len(keys))
 
 
-def _stored(store: RaggedStore, keys: Sequence[str]) -> Tokens:
+def _stored(store: RaggedStore, keys: Sequence[str], device: torch.device) -> Tokens:
     starts, counts = store.locate(keys)
     offsets = np.arange(counts.max())
     mask = offsets[None, :] < counts[:, None]
     rows = np.where(mask, starts[:, None] + offsets, starts[:, None])
-    values = torch.from_numpy(np.asarray(store.rows[rows])).float()
-    return Tokens(values, torch.from_numpy(mask))
+    values = torch.from_numpy(np.asarray(store.rows[rows])).to(device).float()
+    return Tokens(values, torch.from_numpy(mask).to(device))
 
 
 def _signature(trunk: torch.nn.Module, *settings: float) -> str:

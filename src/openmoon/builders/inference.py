@@ -1,0 +1,15 @@
+"""A saved encoder made fast for long runs over a catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openmoon.device import compute_device
+from openmoon.models.encoder import ProductEncoder
+from openmoon.models.onnx.trunks import accelerate
+
+
+def fast_encoder(encoder: ProductEncoder, folder: Path) -> ProductEncoder:
+    """The same encoder on the GPU, or on a CPU with its trunks in ONNX Runtime, exported to `folder`."""
+    device = compute_device()
+    return accelerate(encoder, folder) if device.type == "cpu" else encoder.to(device)
