@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmoon.evaluation.bm25 import count_better_bm25
-from openmoon.evaluation.ranking import count_better, retrieval_metrics, topk
+from openmoon.evaluation.ranking import count_better, retrieval_metrics
+from openmoon.topk import topk
 
 
 @st.composite

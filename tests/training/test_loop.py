@@ -54,7 +54,7 @@ def run(
     def objective(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             vectors = encoded[0].vectors
-            old, _, _ = queue.items()
+            old, _, _ = queue.items(vectors)
             queue.push(vectors.detach(), torch.from_numpy(rows)[None], torch.from_numpy(rows))
             against = (vectors @ torch.cat([vectors, old]).T).square().mean()
             return StepOutput({"spread": against, "zero": temperature.weight.sum() * 0}, vectors)

@@ -49,7 +49,8 @@ def test_the_class_pool_draws_from_the_own_category_by_its_share() -> None:
     assert set(category[drawn[1][drawn[1] >= 0]]) == {0, 2}  # nothing was passed by for pair 1
 
 
-def test_the_contrast_meets_hard_negatives_and_the_queue_as_one_row_of_candidates() -> None:
+def test_the_contrast_meets_hard_negatives_and_the_queue() -> None:
+    """Half the loss without the queue, half with it, and then without gradient to the items."""
     queries, answers, hard = unit(B, 1).requires_grad_(True), unit(B, 2).requires_grad_(True), unit(E, 3).requires_grad_(True)
     codes = torch.stack([torch.arange(B), torch.arange(B) % 4])
     hard_codes = torch.stack([torch.tensor([0, 9, 9, 3, 9]), torch.full((E,), NOBODY)])
@@ -59,14 +60,16 @@ def test_the_contrast_meets_hard_negatives_and_the_queue_as_one_row_of_candidate
     contrast = Contrast(tau, (4, DIM), queue=queue, log_q=log_q)
     products = torch.arange(B)
     found = contrast(queries, answers, Batch(codes, products), extra=Extra(hard, hard_codes, torch.arange(E) + 6)).losses
-    everything = torch.cat([answers, hard, queue.vectors])
+    everything = torch.cat([answers.detach(), hard.detach(), queue.items(answers)[0]])
     ignore = same_identity(codes, torch.cat([codes, hard_codes, queue.codes], 1))
     assert ignore[0, B]
     assert ignore[3, B + 3]
     assert ignore[:, B:].sum() == 2
     own = log_q[products]
     frequency = torch.cat([own, own.mean().expand(E), log_q[queue.products]])
-    expected = matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore=ignore, log_q=frequency), [queries, everything], [4, DIM])
+    met = [matryoshka(lambda q, p: info_nce(q, p, 0.1, ignore=ignore[:, :len(p)], log_q=frequency[:len(p)]), [queries, some],
+                      [4, DIM]) for some in (torch.cat([answers, hard]), everything)]  # fmt: skip
+    expected = (met[0] + met[1]) / 2
     torch.testing.assert_close(found, expected)
     for mine, theirs in zip(
         torch.autograd.grad(found.sum(), [queries, answers, hard]),
@@ -100,8 +103,9 @@ def test_what_is_known_to_be_right_is_no_negative_wherever_it_comes_from() -> No
     # query 2; 1 is query 1's own
     for row, column in ((0, 1), (0, 4), (0, 5), (2, 3), (1, 4)):
         ignore[row, column] = True
-    columns = torch.cat([answers, hard, queue.vectors])
-    torch.testing.assert_close(found.losses, info_nce(queries, columns, 0.1, ignore=ignore))
+    columns = torch.cat([answers, hard, queue.items(answers)[0]])
+    met = [info_nce(queries, columns[:count], 0.1, ignore=ignore[:, :count]) for count in (5, 7)]
+    torch.testing.assert_close(found.losses, (met[0] + met[1]) / 2)
 
 
 SOME = st.lists(st.integers(0, 8), max_size=4)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from openmoon.data.images import load_image
+from openmoon.device import compute_device
 from openmoon.errors import UserError
 from openmoon.io import content_hash
 from openmoon.models.encoder import weights_of
@@ -80,8 +81,9 @@ def _load_sentence_transformer(source: str) -> Any:
             f"benchmark: {source!r} is neither a saved encoder, a .parquet table nor 'untuned'; other models are loaded by "
             "sentence-transformers, which is not installed (pip install sentence-transformers)."
         ) from error
+    device = str(compute_device())
     try:
-        return SentenceTransformer(source)
+        return SentenceTransformer(source, device=device)
     except Exception as error:  # it raises almost anything for what is not a model
         reason = " ".join(str(error).split())[:200]
         raise UserError(

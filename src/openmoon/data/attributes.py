@@ -31,11 +31,9 @@ def _encode(texts: pl.Series) -> pl.Series:
     return texts.replace_strict(distinct, encoded, default=None, return_dtype=pl.String)
 
 
-def spread(values: pl.Series) -> pl.DataFrame:
-    """JSON objects, null where a product has none → a column (String) per name, in the order in which names first come."""
-    objects = [json.loads(text) if text else {} for text in values]
-    names = dict.fromkeys(name for one in objects for name in one)
-    return pl.DataFrame([pl.Series(name, [one.get(name) for one in objects], pl.String) for name in names])
+def members(values: pl.Series) -> list[dict[str, str]]:
+    """What canonical JSON objects hold; nothing where a product has none."""
+    return [json.loads(text) if text else {} for text in values]
 
 
 def joined(own: str, more: str) -> str:

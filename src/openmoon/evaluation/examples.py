@@ -10,7 +10,7 @@ import polars as pl
 
 from openmoon.evaluation.directions import Direction, make_directions, without_blanks
 from openmoon.evaluation.encode import Encode, encode_table
-from openmoon.evaluation.ranking import topk
+from openmoon.topk import topk
 
 _CHUNK = 4096
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from openmoon.errors import UserError
-from openmoon.evaluation.ranking import topk
 from openmoon.serving.vectors import COLUMNS, PRODUCT, VectorTable
+from openmoon.topk import topk
 
 
 def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_id: str | None = None) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from openmoon.data.views import Views
 from openmoon.training.distributed import ALONE, World
-from openmoon.training.plan import Encode, Encoded, Plan, StepOutput
+from openmoon.training.plan import Encoded, EncodeViews, Plan, StepOutput
 
 
 class _Piece(NamedTuple):
@@ -27,7 +27,7 @@ class _Piece(NamedTuple):
     rows: range
 
 
-def backward(plan: Plan, encode: Encode, seed: Sequence[int], chunk: int = 0, world: World = ALONE) -> StepOutput:
+def backward(plan: Plan, encode: EncodeViews, seed: Sequence[int], chunk: int = 0, world: World = ALONE) -> StepOutput:
     """Add the gradient of the plan's losses to the parameters, as if there were one process; returns what the loss returned.
 
     `seed` decides all randomness of the encoder in this step. `chunk` > 0: at most so many rows are in the encoder at once.
@@ -52,7 +52,7 @@ def _pieces(tower: int, total: int, chunk: int, world: World) -> list[_Piece]:
     return [_Piece(tower, range(start, min(start + (chunk or len(own)), own.stop))) for start in starts]
 
 
-def _encode(plan: Plan, encode: Encode, piece: _Piece, seed: Sequence[int]) -> Encoded:
+def _encode(plan: Plan, encode: EncodeViews, piece: _Piece, seed: Sequence[int]) -> Encoded:
     rng = np.random.default_rng([*seed, piece.tower, piece.rows.start])
     torch.manual_seed(int(rng.integers(2**62)))  # dropout
     views: Views = plan.views[piece.tower]

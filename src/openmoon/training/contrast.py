@@ -48,6 +48,20 @@ class Compared(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """What queries choose among: `vectors` (N, D), identities (K, N), and for the popularity correction `log_q` (N,)."""
+
+    vectors: Tensor
+    codes: Tensor
+    log_q: Tensor | None
+
+    def joined(self, more: Candidates) -> Candidates:
+        """These and then `more`."""
+        log_q = None if self.log_q is None or more.log_q is None else torch.cat([self.log_q, more.log_q])
+        return Candidates(torch.cat([self.vectors, more.vectors]), torch.cat([self.codes, more.codes], 1), log_q)
+
+
+@dataclass(frozen=True)
 class Contrast:
     """`loss` over queries and items under every Matryoshka cut of `dims`.
 
@@ -76,22 +90,34 @@ class Contrast:
 
         `queries` are (B, D), or (Q, D) those of the pairs in `among` (Q,) int64; all B items are candidates for each, and
         so are `extra` ones. `progress` is the share of the training that is done.
+
+        With a queue the loss is the mean of two: without it, and with it but without gradient to the items. Were only the queue
+        without gradient, items would be drawn to their queries and hardly pushed apart, and the whole space would drift from what
+        it was [ours].
         """
         among = torch.arange(len(queries), device=queries.device) if among is None else among
+        log_q = None if self.log_q is None or self.loss != "info_nce" else self.log_q.to(answers)
+        frequency = None if log_q is None else log_q[batch.products]
+        candidates = Candidates(answers, batch.codes, frequency)
+        if extra is not None:  # not met for being popular: neither favoured nor spared
+            mean = None if frequency is None else frequency.mean().expand(len(extra.vectors))
+            candidates = candidates.joined(Candidates(extra.vectors, extra.codes, mean))
+        found = self._against(candidates, queries, batch, among, progress)
+        if self.queue is None or not self.queue.filled:
+            return found
+        old, codes, products = self.queue.items(answers)
+        known = Candidates(candidates.vectors.detach(), candidates.codes, candidates.log_q)
+        wider = self._against(
+            known.joined(Candidates(old, codes, None if log_q is None else log_q[products])), queries, batch, among, progress
+        )
+        return Compared((found.losses + wider.losses) / 2, wider.confidence)
+
+    def _against(
+        self, candidates: Candidates, queries: Tensor, batch: Batch, among: Tensor, progress: float
+    ) -> Compared:
+        items, codes = candidates.vectors, candidates.codes
         wanted = batch.codes if batch.wanted is None else batch.wanted
-        candidates = [(answers, batch.codes, batch.products)]
-        if extra is not None:
-            candidates.append((extra.vectors, extra.codes, extra.products))
-        if self.queue is not None:
-            old, old_codes, old_products = self.queue.items()
-            candidates.append((old.to(answers), old_codes, old_products))
-        items, products = (torch.cat([each[k] for each in candidates]) for k in (0, 2))
-        codes = torch.cat([each[1] for each in candidates], 1)
-        loss, log_q = self._loss(), None
-        if self.log_q is not None and self.loss == "info_nce":
-            log_q = self.log_q.to(items)[products]
-            if extra is not None:  # not met for being popular: neither favoured nor spared
-                log_q[len(answers) : len(answers) + len(extra.products)] = log_q[: len(answers)].mean()
+        loss = self._loss()
 
         def right_for(rows: Tensor) -> Tensor:
             same = same_identity(wanted[:, rows], codes)
@@ -100,7 +126,7 @@ class Contrast:
         def of(rows: Tensor) -> Tensor:
             own = among[rows]
             ignore = right_for(own)
-            options: dict[str, Tensor | None] = {"log_q": log_q} if log_q is not None else {}
+            options: dict[str, Tensor | None] = {} if candidates.log_q is None else {"log_q": candidates.log_q}
             if batch.second is not None and batch.share is not None:
                 second = batch.second[own]
                 ignore = ignore | right_for(second)

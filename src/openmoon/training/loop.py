@@ -24,7 +24,7 @@ from openmoon.training.distributed import ALONE, World
 from openmoon.training.log import MetricsLog
 from openmoon.training.monitor import check_alive
 from openmoon.training.optim import rate
-from openmoon.training.plan import Encode, Objective
+from openmoon.training.plan import EncodeViews, Objective
 
 STATISTICS_EVERY = 10  # steps between two looks at the embedding space
 
@@ -88,7 +88,7 @@ def fit(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     temperature: Callable[[], Tensor],
-    encode: Encode,
+    encode: EncodeViews,
     objective: Objective,
     validate: Callable[[], dict[str, float]],
     schedule: Schedule,
@@ -161,7 +161,7 @@ def fit(
 
 
 def _step(
-    module: nn.Module, optimizer: torch.optim.Optimizer, encode: Encode, objective: Objective, schedule: Schedule, step: int,
+    module: nn.Module, optimizer: torch.optim.Optimizer, encode: EncodeViews, objective: Objective, schedule: Schedule, step: int,
     clip: float, seed: int, world: World,
 ) -> dict[str, Any]:  # fmt: skip
     stage, (epoch, place) = schedule.stage, divmod(step, schedule.epoch)

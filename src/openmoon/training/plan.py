@@ -43,4 +43,4 @@ class Plan:
 
 Objective = Callable[[np.ndarray, np.random.Generator, float], Plan]
 """Rows of the training table (B,), a generator, and how much of the training is done, 0..1 → the plan of a step."""
-Encode = Callable[[Views, np.random.Generator], Encoded]
+EncodeViews = Callable[[Views, np.random.Generator], Encoded]

@@ -1,8 +1,13 @@
-"""Temporal negatives: items of earlier steps, first in, first out (MoCo, He et al. 2020; MOON post-training, 2b)."""
+"""Temporal negatives: items of earlier steps, first in, first out (MoCo, He et al. 2020; MOON post-training, 2b).
+
+The encoder moves on while they wait. Met as they are, they teach it to move faster: a query tells its item from the old ones by
+age alone, and the whole space drifts. They are therefore given the moments of the current items first (Ajanthan et al. 2023).
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -31,10 +36,11 @@ class ItemQueue(nn.Module):
         """How many places hold an item."""
         return min(self.size, int(self.pushed))
 
-    def items(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Copies of what is held: vectors (N, D), codes (K, N), product rows (N,)."""
+    def items(self, current: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Copies of what is held: unit vectors (N, D), shifted and scaled to the mean and deviation of the `current` items (B, D)
+        in every dimension, codes (K, N), product rows (N,)."""
         n = self.filled
-        return self.vectors[:n].clone(), self.codes[:, :n].clone(), self.products[:n].clone()
+        return _brought_up(self.vectors[:n], current.detach()), self.codes[:, :n].clone(), self.products[:n].clone()
 
     @torch.no_grad()
     def push(self, vectors: Tensor, codes: Tensor, products: Tensor) -> None:
@@ -46,3 +52,11 @@ class ItemQueue(nn.Module):
         self.codes[:, places] = codes[:, skipped:]
         self.products[places] = products[skipped:]
         self.pushed += len(vectors)
+
+
+def _brought_up(old: Tensor, current: Tensor) -> Tensor:
+    old = old.to(current)
+    if len(old) < 2 or len(current) < 2:
+        return old.clone()
+    scale = current.std(0) / old.std(0).clamp(min=1e-6)
+    return F.normalize((old - old.mean(0)) * scale + current.mean(0), dim=1)

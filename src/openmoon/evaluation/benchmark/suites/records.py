@@ -51,8 +51,8 @@ def picture_paths(folder: Path, names: pl.Series) -> pl.Series:
 
 
 def attribute_table(found: Sequence[Mapping[str, str]]) -> tuple[pl.DataFrame, list[str]]:
-    """One column for each of the attributes that most examples have, and a note on those left out."""
-    counts = Counter(name for one in found for name in one)
+    """One column for each of the attributes that most examples have, category excepted, and a note on those left out."""
+    counts = Counter(name for one in found for name in one if name != "category")
     kept = [name for name, _ in counts.most_common(MOST_ATTRIBUTES)]
     columns = {name: pl.Series(name, [one.get(name) for one in found], pl.String) for name in kept}
     left = len(counts) - len(kept)

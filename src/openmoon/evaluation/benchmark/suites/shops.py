@@ -8,12 +8,13 @@ theirs, without them a product's own title and picture look for each other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from openmoon.config import DataConfig, SplitConfig
-from openmoon.data.attributes import spread
+from openmoon.data.attributes import members
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs.behaviour import behaviour_pairs
@@ -24,6 +25,7 @@ from openmoon.data.tables import read_parquet
 from openmoon.data.text import item_texts
 from openmoon.errors import UserError
 from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite, own_queries
+from openmoon.evaluation.benchmark.suites.records import attribute_table
 
 TRUTH = "truth/queries.parquet"
 SAMPLE_SPLIT, SAMPLE_SIDE = SplitConfig(val=0.1, test=0.25), 128  # of recipes/sample.yaml, with the pixels it compares
@@ -43,12 +45,13 @@ def read_sample(folder: Path, scratch: Path, advance: Callable[[int], object]) -
 def read_fashion(folder: Path, scratch: Path, advance: Callable[[int], object]) -> Suite:
     """A catalogue made by `openmoon data import fashion`, or a folder made by `openmoon data simulate` on it."""
     shop = _load(folder, "`openmoon data import fashion`")
-    attributes = spread(shop.catalog["attributes"]).drop("category", strict=False)
+    attributes, notes = attribute_table(members(shop.catalog["attributes"]))
     if not attributes.width or shop.catalog["category"].null_count() == shop.catalog.height:
         raise UserError(f"{folder / 'catalog.parquet'}: has no category or no attributes; "
                         "make it with `openmoon data import fashion DOWNLOAD FOLDER`.")  # fmt: skip
     split = FASHION_SPLIT if shop.catalog.height >= SMALL else FASHION_SPLIT.model_copy(update={"test": 0.2})
-    return _suite("fashion", shop, attributes, split, FASHION_SIDE, scratch, advance)
+    suite = _suite("fashion", shop, attributes, split, FASHION_SIDE, scratch, advance)
+    return replace(suite, notes=(*suite.notes, *notes))
 
 
 def _load(folder: Path, maker: str) -> Shop:
