@@ -165,6 +165,8 @@ class PosttrainConfig(OptimConfig):
     filter: FilterConfig | None = None
     coaugment: Fraction = 0.0
     """Share of the items' texts, and of their pictures, that `openmoon data augment` made."""
+    photos: Fraction = 0.0
+    """Share of the items' pictures that are shown as a photo by which a shopper came to them."""
 
     @model_validator(mode="after")
     def _parts_fit_the_objectives(self) -> PosttrainConfig:

@@ -65,8 +65,8 @@ class Views:
 
 @dataclass(frozen=True)
 class Variants:
-    """What training may show in place of a row's text and picture (co-augmentation): for each row further texts and picture
-    keys, often none. Text and picture are each replaced with probability `share`."""
+    """What training may show in place of a row's text and picture: for each row further texts and picture keys, often none. Text
+    and picture are each replaced with probability `share`."""
 
     texts: Sequence[Sequence[str]]
     images: Sequence[Sequence[str]]
@@ -87,12 +87,12 @@ class Variants:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a table of queries or products has to show: named texts and pictures, columns of equal length; and `variants` of
-    them for training."""
+    """What a table of queries or products has to show: named texts and pictures, columns of equal length; and kinds of `variants`
+    of them for training."""
 
     texts: dict[str, Column]
     images: Column
-    variants: Variants | None = None
+    variants: tuple[Variants, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -115,7 +115,9 @@ class Parts:
     def draw(self, views: Sequence[str], rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Views:
         """`show`, with variants in place of some texts and pictures where there are any."""
         shown = self.show(views, rows)
-        return shown if self.variants is None else self.variants.vary(shown, rows, rng)
+        for kind in self.variants:
+            shown = kind.vary(shown, rows, rng)
+        return shown
 
     def _columns(self, view: str) -> list[Column]:
         return [self.images if part == "image" else self.texts[part] for part in view.split("+")]
