@@ -4,7 +4,8 @@ and the effective rank of the held-out products' vectors as text, picture and bo
     python benchmarks/ablation.py recipes/ablation/*.yaml --seeds 0 1 2
     OPENMOON_BASE=fashion python benchmarks/ablation.py recipes/ablation/{plain,full}.yaml --seeds 0 1 2
 
-Arms that agree on data, dense encoder and stage 1 share it. Runs resume, finished ones are not run again. Results go to
+Arms that agree on data, dense encoder and stage 1 share it, and all share the cache of tokens: which augmented views of a picture
+are in it follows from the run that came first. Runs resume, finished ones are not run again. Results go to
 `<workdir>-seed<N>` of each arm, the table beside them (.json and .md). Words that contain = change every arm's recipe; the base
 that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE names. Arms that were measured on other queries,
 products or data are refused.
@@ -24,6 +25,7 @@ import numpy as np
 from seeded import run_all
 
 from openmoon.config import load_recipe
+from openmoon.device import compute_device, device_name
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import write_json, write_text
 from openmoon.runtime import machine, versions
@@ -37,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("arms", nargs="+", help="recipes, and key=value changes to all of them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, for machines with many cores")
+    parser.add_argument("--jobs", type=_count, default=1, help="runs at a time, which share out the cores (and one GPU)")
     parser.add_argument("--metric", default="recall@10")
     parser.add_argument("--out", type=Path, help="default: table beside the arms' workdirs")
     args = parser.parse_args()
@@ -51,6 +53,12 @@ def main() -> None:
         write_text(out.with_suffix(".md"), table(found, args.metric))
         write_json(out.with_suffix(".json"), record(found, args.metric))
     print(table(found, args.metric))
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; expected 1 or more")
+    return int(text)
 
 
 def value(result: RetrievalResult, direction: str, metric: str) -> float:
@@ -74,7 +82,8 @@ def record(found: dict[str, list[RetrievalResult]], metric: str) -> dict[str, ob
         for arm, results in found.items()
         if results
     }
-    return {"metric": metric, "arms": arms, "versions": versions(), "machine": machine()}
+    where = machine() | {"device": device_name(compute_device())}
+    return {"metric": metric, "arms": arms, "versions": versions(), "machine": where}
 
 
 def refuse_others(found: dict[str, list[RetrievalResult]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -13,6 +14,7 @@ from openmoon.builders.workspace import open_workspace
 from openmoon.config import Recipe, load_recipe
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import content_hash
+from openmoon.runtime import cores
 from openmoon.steps.augment import augment
 from openmoon.steps.evaluate import evaluate
 from openmoon.steps.posttrain import posttrain
@@ -34,8 +36,12 @@ def run_all(
     first: dict[Path, tuple[Path, int]] = {}
     for path, seed in runs:
         recipe = with_seed(path, overrides, seed)
+        if (recipe.workdir / "evaluation.json").exists():
+            continue
         if recipe.pretrain and ((recipe.posttrain and recipe.posttrain.coaugment) or _shared(recipe).workdir not in first):
             first[_shared(recipe).workdir] = path, seed
+    if jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))  # of the processes to come
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), first.values()))
         yield from zip(

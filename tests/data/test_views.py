@@ -46,3 +46,11 @@ def test_kinds_of_variants_take_turns() -> None:
     pictured = [n for n in range(100, N) if n % 3]
     assert all(drawn.images[n] in (f"k{n}a", f"photo{n}") for n in pictured)
     assert 0.35 < np.mean([drawn.images[n] == f"photo{n}" for n in pictured]) < 0.65
+
+
+def test_no_item_is_shown_as_the_picture_that_asks_for_it() -> None:
+    photos = Variants([[]] * N, [[f"photo{n}", f"other{n}"] if n % 2 else [f"photo{n}"] for n in range(N)], 1.0)
+    avoid = {f"photo{n}" for n in range(N)}
+    drawn = replace(parts(), variants=(photos,)).draw(["image"] * N, np.arange(N), np.random.default_rng(0), avoid)
+    for n in range(N):
+        assert drawn.images[n] == (None if n % 3 == 0 else f"other{n}" if n % 2 else f"k{n}")

@@ -59,7 +59,7 @@ def test_the_contrast_meets_hard_negatives_and_the_queue() -> None:
     log_q = torch.linspace(-3, -1, 12, dtype=torch.float64)
     contrast = Contrast(tau, (4, DIM), queue=queue, log_q=log_q)
     products = torch.arange(B)
-    found = contrast(queries, answers, Batch(codes, products), extra=Extra(hard, hard_codes, torch.arange(E) + 6)).losses
+    found = contrast(queries, answers, Batch(codes, products), extra=Extra(hard, hard_codes)).losses
     everything = torch.cat([answers.detach(), hard.detach(), queue.items(answers)[0]])
     ignore = same_identity(codes, torch.cat([codes, hard_codes, queue.codes], 1))
     assert ignore[0, B]
@@ -96,7 +96,7 @@ def test_what_is_known_to_be_right_is_no_negative_wherever_it_comes_from() -> No
     known = Known.of(Lists.group(np.array([0, 0, 2]), np.array([3, 5, 1]), 4), np.array([0, 1, 2]), spus)
     queue = ItemQueue(2, DIM, 1).double()
     queue.push(unit(2, 4), torch.tensor([[3, 9]]), torch.tensor([5, 6]))
-    batch, extra = Batch(torch.tensor([[2, 1, 4]]), torch.arange(3), known), Extra(hard, torch.tensor([[0, 1]]), torch.arange(2))
+    batch, extra = Batch(torch.tensor([[2, 1, 4]]), torch.arange(3), known), Extra(hard, torch.tensor([[0, 1]]))
     found = Contrast(tau, (DIM,), queue=queue)(queries, answers, batch, extra=extra)
     ignore = torch.eye(3, 7, dtype=torch.bool)
     # SPUs of the columns: 2, 1, 4 in the batch, 0 and 1 beside it, 3 and 9 in the queue. Known: 1 and 3 for query 0, 0 for
@@ -126,7 +126,7 @@ def test_triplets_agree_with_a_loop() -> None:
     queries, answers, hard = unit(3, 1).requires_grad_(True), unit(B, 2), unit(E, 3)
     among = np.array([1, 3, 5])
     beside = Beside(np.array([0, 1, 1, 5, 3]), np.arange(E), np.array([True, True, True, True, False]))
-    extra = Extra(hard, torch.zeros(1, E), torch.arange(E))
+    extra = Extra(hard, torch.zeros(1, E))
     weight = torch.linspace(0.5, 3, B, dtype=torch.float64)
 
     def weigh(losses: Tensor, places: np.ndarray) -> Tensor:

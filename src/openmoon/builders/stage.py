@@ -15,7 +15,7 @@ from torch import nn
 from openmoon.builders.workspace import Workspace, cache_folder
 from openmoon.config import OptimConfig
 from openmoon.console import bar, console, tracked
-from openmoon.device import compute_device, device_name
+from openmoon.device import coarse_products, compute_device, device_name
 from openmoon.io import alone, content_hash, write_json, write_text
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.principal import pooled_features, start_from_data
@@ -118,7 +118,7 @@ def train_stage(
                 part.to(encoder.text.device)
         run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.learnt_hash(name), origin)
         module = nn.ModuleDict({"encoder": encoder, **heads})
-        with bar(f"Training {name}", schedule.total) as (progress, task):
+        with coarse_products(), bar(f"Training {name}", schedule.total) as (progress, task):
             result = fit(
                 module, optimizer, heads["temperature"], featurize, objective, validate, schedule,
                 clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run, memory=memory, world=world,

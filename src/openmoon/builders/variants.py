@@ -8,6 +8,7 @@ from openmoon.builders.workspace import Workspace
 from openmoon.console import bar, console
 from openmoon.data.coaugment.table import load_augmented
 from openmoon.data.views import Parts, Variants
+from openmoon.errors import UserError
 from openmoon.io import content_hash
 
 
@@ -30,8 +31,10 @@ def augmented(work: Workspace, share: float) -> Variants:
 
 
 def shoppers_photos(work: Workspace, pairs: pl.DataFrame, share: float) -> Variants:
-    """The photos by which shoppers came to the products, of the training `pairs`."""
+    """The photos by which shoppers came to the products, of the training `pairs`; `UserError` where there are none."""
     found = pairs.select("item", "query_image_key").drop_nulls().unique(maintain_order=True)
+    if found.is_empty():
+        raise UserError("posttrain.photos: none of the training pairs was asked with a photo; leave it out.")
     images: list[list[str]] = [[] for _ in range(len(work.items))]
     for item, key in found.iter_rows():
         images[item].append(key)

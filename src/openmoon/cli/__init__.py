@@ -33,3 +33,9 @@ def main() -> None:
     except (UserError, OSError) as error:  # a file that cannot be read or written is the user's to mend as well
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        print(f"error: the GPU has too little free memory ({str(error).splitlines()[0]}); lower posttrain.chunk or "
+              "embed.batch_size, or set OPENMOON_DEVICE=cpu.", file=sys.stderr)  # fmt: skip
+        raise SystemExit(2) from None

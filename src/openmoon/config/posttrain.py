@@ -185,6 +185,8 @@ class PosttrainConfig(OptimConfig):
         if self.pairs.signal == "co-click" and (self.objectives == "dual" or self.negatives.left or self.negatives.pool):
             raise ValueError("co-click pairs have no shopper's query: use objectives: mix, and neither negatives.left nor "
                              "negatives.pool")  # fmt: skip
+        if self.pairs.signal == "co-click" and self.photos:
+            raise ValueError("photos shows what shoppers photographed, but co-click pairs have no shopper's query; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ import polars as pl
 from openmoon.data.images import ImageRejected, load_image, why_unread
 from openmoon.data.store import RaggedStore
 from openmoon.io import atomic_path, content_hash, file_hash
+from openmoon.runtime import cores
 
 MEMO = {"path": pl.String, "modified": pl.Int64, "size": pl.Int64, "key": pl.String, "reason": pl.String}  # of files read before
 BATCH = 256  # pictures decoded before they are written; two batches are in memory at once
@@ -61,7 +62,7 @@ class ImageCache:
         Calls `progress(n)` as pictures are done. Memory is bounded by two batches. Returns the reason for each path
         that has no usable picture.
         """
-        workers = workers or _cores()
+        workers = workers or cores()
         rejected: dict[Path, str] = {}
         waiting: list[tuple[Path, Future[_Decoded]]] = []
         with ThreadPoolExecutor(workers) as pool:
@@ -149,7 +150,3 @@ class ImageCache:
 def _stamp(path: Path) -> _Stamp:
     status = os.stat(path)
     return _Stamp(status.st_mtime_ns, status.st_size)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,15 +72,18 @@ class Variants:
     images: Sequence[Sequence[str]]
     share: float
 
-    def vary(self, views: Views, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Views:
-        """`views` of `rows`, some of them as variants; a part that is not shown stays away."""
+    def vary(
+        self, views: Views, rows: npt.NDArray[np.int64], rng: np.random.Generator, avoid: Collection[str] = ()
+    ) -> Views:
+        """`views` of `rows`, some of them as variants, none with a picture of `avoid`; a part that is not shown stays away."""
         texts, images = list(views.texts), list(views.images)
         chance, choice = rng.random((2, len(rows))), rng.random((2, len(rows)))
         for place in np.flatnonzero(chance[0] < self.share).tolist():
             if texts[place] is not None and (own := self.texts[rows[place]]):
                 texts[place] = own[int(choice[0, place] * len(own))]
         for place in np.flatnonzero(chance[1] < self.share).tolist():
-            if images[place] is not None and (own := self.images[rows[place]]):
+            own = [key for key in self.images[rows[place]] if key not in avoid]
+            if images[place] is not None and own:
                 images[place] = own[int(choice[1, place] * len(own))]
         return Views(texts, images)
 
@@ -112,11 +115,13 @@ class Parts:
             images.append(self.images[row] if image == "image" else None)
         return Views(texts, images)
 
-    def draw(self, views: Sequence[str], rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Views:
-        """`show`, with variants in place of some texts and pictures where there are any."""
+    def draw(
+        self, views: Sequence[str], rows: npt.NDArray[np.int64], rng: np.random.Generator, avoid: Collection[str] = ()
+    ) -> Views:
+        """`show`, with variants in place of some texts and pictures where there are any, but none with a picture of `avoid`."""
         shown = self.show(views, rows)
         for kind in self.variants:
-            shown = kind.vary(shown, rows, rng)
+            shown = kind.vary(shown, rows, rng, avoid)
         return shown
 
     def _columns(self, view: str) -> list[Column]:

@@ -10,6 +10,7 @@ import polars as pl
 import torch
 from rich.progress import Progress
 
+from openmoon.device import compute_device, device_name
 from openmoon.errors import UserError
 from openmoon.evaluation.bm25 import count_better_bm25
 from openmoon.evaluation.directions import Direction, make_directions, without_blanks
@@ -71,7 +72,7 @@ def evaluate_retrieval(
         data_hash=data_hash,
         seed=seed,
         versions=versions(),
-        machine=machine(),
+        machine=machine() | {"device": device_name(compute_device())},
         pool=len(items),
         labels=len(labels),
         unknown_products=len(labels) - len(known),

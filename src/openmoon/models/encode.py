@@ -22,6 +22,7 @@ from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input, Picture
 from openmoon.models.tokens import Tokens
+from openmoon.runtime import cores
 
 WINDOW = 16  # batches
 Unreadable = Callable[[int, str], None]
@@ -32,15 +33,16 @@ def encode_stream(
     encoder: ProductEncoder,
     inputs: Iterable[Input],
     batch_size: int = 32,
-    workers: int = 2,
+    workers: int | None = None,
     on_unreadable: Unreadable | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield the vectors of `inputs` in order, in float32 arrays of up to `batch_size` rows.
+    """Yield the vectors of `inputs` in order, in float32 arrays of up to `batch_size` rows. `workers` threads (default: one a
+    core) decode pictures.
 
     An unreadable picture raises `UserError`; with `on_unreadable` it is reported there and counts as missing, and an
     input with nothing else gets a vector of NaN.
     """
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         for batch in _one_ahead(_batches(encoder, iter(inputs), batch_size, pool)):
             window = batch.window
             pictures = [

@@ -63,13 +63,13 @@ class ProductEncoder(nn.Module):
         batch_size: int = 32,
         truncate_dim: int | None = None,
         progress: bool = False,
-        workers: int = 2,
+        workers: int | None = None,
     ) -> np.ndarray:
         """Vectors of `inputs`, (N, dim) float32, L2-normalised, in order.
 
         Each input is a text (str), a picture (Path, PIL image, uint8 array) or {"text": …, "image": …} with either part
-        missing. `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again. Raises `UserError` naming
-        the input that is empty or unreadable.
+        missing. `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again; `workers` threads (default: one a
+        core) decode pictures. Raises `UserError` naming the input that is empty or unreadable.
         """
         from rich.progress import track
 

@@ -106,9 +106,9 @@ class Contrast:
         if self.queue is None or not self.queue.filled:
             return found
         old, codes, products = self.queue.items(answers)
-        known = Candidates(candidates.vectors.detach(), candidates.codes, candidates.log_q)
+        still = Candidates(candidates.vectors.detach(), candidates.codes, candidates.log_q)
         wider = self._against(
-            known.joined(Candidates(old, codes, None if log_q is None else log_q[products])), queries, batch, among, progress
+            still.joined(Candidates(old, codes, None if log_q is None else log_q[products])), queries, batch, among, progress
         )
         return Compared((found.losses + wider.losses) / 2, wider.confidence)
 

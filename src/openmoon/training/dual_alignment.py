@@ -78,13 +78,14 @@ def dual_alignment_objective(
     has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
     words, photos = identities(pairs.queries.texts["text"]), identities(pairs.queries.images)
 
-    def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Views:
+    def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator, asked: set[str]) -> Views:
         drawn = rng.choice(PRODUCT_VIEWS, len(products), p=PRODUCT_SHARES)
-        return items.draw(list(np.where(has_both[products] & wordless[rows], drawn, WHOLE)), products, rng)
+        return items.draw(list(np.where(has_both[products] & wordless[rows], drawn, WHOLE)), products, rng, asked)
 
     def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         chosen = pairs.item[rows]
-        views = [products_shown(chosen, rows, rng)]
+        asked = pairs.photos(rows)
+        views = [products_shown(chosen, rows, rng, asked)]
         products = torch.from_numpy(chosen)
         names = (spus[chosen], views[0].identity(), words[rows], photos[rows])
         batch = Batch(codes_of(*names), products, Known.of(pairs.known, rows, spus))
@@ -105,7 +106,7 @@ def dual_alignment_objective(
             views += [pictures, texts]
         beside = hard.draw(rows, rng)
         if len(beside.owner):
-            views.append(products_shown(beside.product, rows[beside.owner], rng))
+            views.append(products_shown(beside.product, rows[beside.owner], rng, asked))
             nobody = np.full(len(beside.owner), NOBODY)
             codes = codes_of(spus[beside.product], views[-1].identity(), nobody, nobody)
         if not meetings:
@@ -116,7 +117,7 @@ def dual_alignment_objective(
             return pairs.weigh(losses, rows[some])
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
-            extra = Extra.of(encoded[-1].vectors, codes, beside) if len(beside.owner) else None
+            extra = Extra.of(encoded[-1].vectors, codes) if len(beside.owner) else None
             output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh, extra)
             if hard.triplet is not None and extra is not None:
                 answers = encoded[0].vectors

@@ -105,7 +105,7 @@ class MinedNegatives(nn.Module):
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, count) product rows for the pairs in `rows`; -1 where nothing was mined."""
-        mined = self.table.cpu().numpy()[rows]
+        mined = self.table[torch.from_numpy(rows)].cpu().numpy()
         size = (mined >= 0).sum(1, keepdims=True)
         place = (rng.random((len(rows), self.count)) * size).astype(np.int64)
         return np.where(size > 0, np.take_along_axis(mined, place, 1), -1).astype(np.int64)

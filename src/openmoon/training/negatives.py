@@ -79,16 +79,15 @@ class Beside:
 
 @dataclass(frozen=True)
 class Extra:
-    """Hard negatives as the contrast meets them: vectors (E, D), identities (K, E) and product rows (E,)."""
+    """Hard negatives as the contrast meets them: vectors (E, D) and identities (K, E)."""
 
     vectors: Tensor
     codes: Tensor
-    products: Tensor
 
     @classmethod
-    def of(cls, vectors: Tensor, codes: Tensor, beside: Beside) -> Extra:
+    def of(cls, vectors: Tensor, codes: Tensor) -> Extra:
         """On the device of the vectors."""
-        return cls(vectors, codes.to(vectors.device), torch.from_numpy(beside.product).to(vectors.device))
+        return cls(vectors, codes.to(vectors.device))
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,10 @@ class PairTable:
         parts = (self.item, self.query, *lists, self.weight, self.asker)
         return content_hash(*(b"" if part is None else part.tobytes() for part in parts))
 
+    def photos(self, rows: np.ndarray) -> set[str]:
+        """The pictures that the pairs in `rows` ask with: as an item, one would be found by being the same picture."""
+        return {key for key in self.queries.images[rows] if key is not None}
+
     def asks(self, view: str) -> np.ndarray:
         """(P,) bool: pairs whose query can be shown under `view`."""
         return self.others.filled if view == PRODUCT else self.queries.has(view, complete=True)
@@ -116,7 +120,8 @@ def posttraining_objective(
         kind = np.minimum((rng.random(len(rows))[:, None] > chances[rows]).sum(1), len(mix.share) - 1)
         chosen = pairs.item[rows]
         asked, standing = pairs.ask([mix.query[k] for k in kind], rows, items, rng)
-        shown = items.draw([mix.item[k] for k in kind], chosen, rng)
+        photos = pairs.photos(rows)
+        shown = items.draw([mix.item[k] for k in kind], chosen, rng, photos)
         names = (spus[chosen], asked.identity(), shown.identity())
         batch = Batch(
             codes_of(*names, spus[chosen]), torch.from_numpy(chosen), Known.of(pairs.known, rows, spus),
@@ -131,7 +136,7 @@ def posttraining_objective(
         beside = hard.draw(rows, rng)
         beside = beside.take(shows[kind[beside.owner], beside.product])
         if len(beside.owner):
-            views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng))
+            views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng, photos))
             nobody = np.full(len(beside.owner), NOBODY)
             beside_spus = spus[beside.product]
             codes = codes_of(beside_spus, nobody, views[2].identity(), beside_spus)
@@ -142,7 +147,7 @@ def posttraining_objective(
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             queries, answers = encoded[0].vectors, encoded[1].vectors
             here = batch.to(queries.device)
-            extra = Extra.of(encoded[2].vectors, codes, beside) if len(beside.owner) else None
+            extra = Extra.of(encoded[2].vectors, codes) if len(beside.owner) else None
             found = contrast(queries, answers, here, progress, extra=extra)
             contrast.remember(answers, here)
             everyone = np.arange(len(rows))

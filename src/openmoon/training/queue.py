@@ -37,8 +37,11 @@ class ItemQueue(nn.Module):
         return min(self.size, int(self.pushed))
 
     def items(self, current: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Copies of what is held: unit vectors (N, D), shifted and scaled to the mean and deviation of the `current` items (B, D)
-        in every dimension, codes (K, N), product rows (N,)."""
+        """Copies of what is held: unit vectors (N, D), codes (K, N), product rows (N,).
+
+        In every dimension the vectors are shifted and scaled to the mean and deviation of the `current` items (B, D) and then
+        normalised again, which moves both a little; with fewer than two old or current items they stay as they are.
+        """
         n = self.filled
         return _brought_up(self.vectors[:n], current.detach()), self.codes[:, :n].clone(), self.products[:n].clone()
 

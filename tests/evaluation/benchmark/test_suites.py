@@ -266,9 +266,14 @@ def test_a_line_that_is_not_json_is_named(tmp_path):
         read_records(tmp_path / "x.jsonl", ["n"])
 
 
-def test_the_commonest_attributes_are_kept(monkeypatch):
+def test_the_attributes_that_most_examples_can_teach_are_kept(monkeypatch):
     monkeypatch.setattr(records_module, "MOST_ATTRIBUTES", 2)
-    found, notes = attribute_table([{"a": "1", "b": "2"}, {"b": "3", "c": "4"}, {"b": "5", "c": "6"}])
-    assert found.columns == ["b", "c"]
-    assert found["c"].to_list() == [None, "4", "6"]
-    assert notes == ["1 rarer attributes are left out"]
+    examples = [{"sku": str(n), "category": "x", "colour": "red" if n % 2 else "blue"} for n in range(20)]
+    for n in range(12):
+        examples[n] |= {"material": "silk"}
+    for n in range(6):
+        examples[n] |= {"pattern": "dots"}
+    found, notes = attribute_table(examples)
+    assert found.columns == ["colour", "material"]
+    assert found["material"].to_list() == ["silk"] * 12 + [None] * 8
+    assert notes == ["2 attributes are left out, whose values are rarer"]

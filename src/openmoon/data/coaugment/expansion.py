@@ -7,7 +7,6 @@ hash of seed, product id and number; the worker processes share nothing.
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from openmoon.data.coaugment.light import Light, draw_light, lit, shaded
 from openmoon.data.coaugment.viewpoint import Viewpoint, draw_viewpoint, seen_from
 from openmoon.data.images import ImageRejected, load_image
 from openmoon.io import atomic_path, content_hash, hash_number
+from openmoon.runtime import cores
 
 VERSION = 1  # raise it when the same parameters come to give other pixels
 OTHERS = 3  # pictures in a scene
@@ -122,7 +122,7 @@ def run_all(
 ) -> Iterator[tuple[int, list[str] | str]]:
     """Yield the place in `jobs` and the outcome of `Job.run`, as they come, from `workers` processes (default: one a core)."""
     batches = [range(start, min(start + _BATCH, len(jobs))) for start in range(0, len(jobs), _BATCH)]
-    workers = min(workers or _cores(), 1 + len(jobs) // _WORTH_A_WORKER)
+    workers = min(workers or cores(), 1 + len(jobs) // _WORTH_A_WORKER)
     if workers == 1:
         for batch in batches:
             for place in batch:
@@ -144,7 +144,3 @@ def run_all(
 
 def _run_batch(jobs: Sequence[Job]) -> list[list[str] | str]:
     return [job.run() for job in jobs]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

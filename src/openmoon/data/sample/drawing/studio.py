@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from openmoon.data.sample.creatives import CreativePlan
 from openmoon.data.sample.drawing.photos import cut_out, shopper_photo
 from openmoon.data.sample.drawing.render import Look, catalogue_photo, draw_product
 from openmoon.data.sample.drawing.scenes import creative_picture
+from openmoon.runtime import cores
 
 _BATCH = 32
 _WORTH_A_WORKER = 200  # pictures; starting a process costs as much as drawing about this many
@@ -85,7 +85,7 @@ def draw_all(jobs: Sequence[Job], workers: int | None, bar: Progress, what: str)
     """
     task = bar.add_task(what, total=len(jobs))
     batches = [jobs[i : i + _BATCH] for i in range(0, len(jobs), _BATCH)]
-    workers = min(workers or _cores(), 1 + len(jobs) // _WORTH_A_WORKER)
+    workers = min(workers or cores(), 1 + len(jobs) // _WORTH_A_WORKER)
     if workers == 1:
         return _gather(map(_draw_batch, batches), bar, task)
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -102,7 +102,3 @@ def _gather(batches: Iterable[list[str | None]], bar: Progress, task: TaskID) ->
 
 def _draw_batch(jobs: Sequence[Job]) -> list[str | None]:
     return [job.draw() for job in jobs]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import polars as pl
 
 from openmoon.data.importers.output import require_columns
 from openmoon.errors import UserError
+from openmoon.evaluation.benchmark.labels import TAUGHT
 
 MOST_TAUGHT = 20_000  # train examples of a public suite; more change a linear probe little
 MOST_ATTRIBUTES = 12  # of those that most examples have
@@ -51,12 +52,18 @@ def picture_paths(folder: Path, names: pl.Series) -> pl.Series:
 
 
 def attribute_table(found: Sequence[Mapping[str, str]]) -> tuple[pl.DataFrame, list[str]]:
-    """One column for each of the attributes that most examples have, category excepted, and a note on those left out."""
-    counts = Counter(name for one in found for name in one if name != "category")
-    kept = [name for name, _ in counts.most_common(MOST_ATTRIBUTES)]
+    """One column for each of the attributes that a probe can learn most examples of, category excepted, and a note on those left
+    out. A value that fewer than `TAUGHT` examples have cannot be learnt: numbers and addresses of products are no attributes."""
+    values: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in found:
+        for name, value in one.items():
+            values[name][value] += 1
+    learnable = Counter({name: sum(n for n in counts.values() if n >= TAUGHT) for name, counts in values.items()
+                         if name != "category"})  # fmt: skip
+    kept = [name for name, examples in learnable.most_common(MOST_ATTRIBUTES) if examples]
     columns = {name: pl.Series(name, [one.get(name) for one in found], pl.String) for name in kept}
-    left = len(counts) - len(kept)
-    return pl.DataFrame(columns), [f"{left:,} rarer attributes are left out"] if left else []
+    left = len(learnable) - len(kept)
+    return pl.DataFrame(columns), [f"{left:,} attributes are left out, whose values are rarer"] if left else []
 
 
 def sampled(train: pl.DataFrame) -> pl.DataFrame:
