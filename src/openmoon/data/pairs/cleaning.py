@@ -45,8 +45,8 @@ def with_entities(pairs: pl.DataFrame, entities: Entities, least: int) -> pl.Dat
 def hardest_queries(pairs: pl.DataFrame, scores: np.ndarray) -> pl.DataFrame:
     """Of several queries of one kind (text, photo, both) for one SPU the one least similar to its item; `scores` (P,)."""
     kind = [pl.col(name).is_null() for name in QUERY]
-    # rounded, so that the last bits of a score, which depend on the number of threads, do not decide; between a CPU and a GPU more
-    # than those differ
+    # rounded, so that the last bits of a score, which depend on the number of threads, do not decide; between a CPU and a GPU
+    # more than those differ
     scored = pairs.with_row_index("pair").with_columns(pl.Series("score", scores).round(4), tie=_draw(pairs))
     return _those(pairs, scored.sort("score", "tie").unique(["spu", *kind], keep="first", maintain_order=True))
 
