@@ -132,12 +132,3 @@ def test_stage_2_shows_what_was_augmented(recipe: Path, place, cli: Cli) -> None
     plain = place("plain")
     cli("posttrain", recipe, f"workdir={plain}", "posttrain.augment=0")
     assert losses(folder) != losses(plain)
-
-
-def test_stage_2_shows_products_as_shoppers_photographed_them(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
-    folder, plain = place("photographed"), place("as listed")
-    for run, options in ((folder, ["posttrain.photos=1.0"]), (plain, [])):
-        done = cli("posttrain", recipe, f"workdir={run}", "posttrain.augment=0", *options)
-        found = re.search(r"variants: ([\d,]+) shoppers' photos of ([\d,]+) products", done.stderr)
-        assert bool(found) == bool(options)
-    assert losses(folder)[0] != losses(plain)[0]

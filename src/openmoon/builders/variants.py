@@ -1,22 +1,21 @@
-"""What stage 2 shows in place of products' own texts and pictures: what `openmoon data augment` made, and shoppers' photos."""
+"""What `openmoon data augment` made, as variants that stage 2 shows in place of the products' own texts and pictures."""
 
 from __future__ import annotations
 
-import polars as pl
+from dataclasses import replace
 
 from openmoon.builders.workspace import Workspace
 from openmoon.console import bar, console
 from openmoon.data.coaugment.table import load_augmented
 from openmoon.data.views import Parts, Variants
-from openmoon.errors import UserError
 from openmoon.io import content_hash
 
 
-def augmented(work: Workspace, share: float) -> Variants:
-    """What `<workdir>/augmented/augmented.parquet` keeps for the products; `UserError` where there is no such table."""
-    table = load_augmented(work.recipe.workdir / "augmented" / "augmented.parquet")
+def with_variants(work: Workspace, share: float) -> Parts:
+    """The products with what `<workdir>/augmented/augmented.parquet` keeps for them; `UserError` where there is no such table."""
+    augmented = load_augmented(work.recipe.workdir / "augmented" / "augmented.parquet")
     ids = work.items["product_id"].to_list()
-    texts, pictures = table.texts_of(ids), table.images_of(ids)
+    texts, pictures = augmented.texts_of(ids), augmented.images_of(ids)
     paths = [path for row in pictures for path in row]
     with bar("Decoding augmented pictures", len(paths)) as (progress, task):
         unreadable = work.images.fill(paths, progress=lambda n: progress.advance(task, n))
@@ -27,21 +26,11 @@ def augmented(work: Workspace, share: float) -> Variants:
     images = [[key for path in row if (key := keys[path]) is not None] for row in pictures]
     console.print(f"  variants: {sum(map(len, texts)):,} texts and {sum(map(len, images)):,} pictures of "
                   f"{sum(bool(t or i) for t, i in zip(texts, images, strict=True)):,} products")  # fmt: skip
-    return Variants(texts, images, share)
-
-
-def shoppers_photos(work: Workspace, pairs: pl.DataFrame, share: float) -> Variants:
-    """The photos by which shoppers came to the products, of the training `pairs`; `UserError` where there are none."""
-    found = pairs.select("item", "query_image_key").drop_nulls().unique(maintain_order=True)
-    if found.is_empty():
-        raise UserError("posttrain.photos: none of the training pairs was asked with a photo; leave it out.")
-    images: list[list[str]] = [[] for _ in range(len(work.items))]
-    for item, key in found.iter_rows():
-        images[item].append(key)
-    console.print(f"  variants: {len(found):,} shoppers' photos of {found['item'].n_unique():,} products")
-    return Variants([[]] * len(images), images, share)
+    return replace(work.parts, variants=Variants(texts, images, share))
 
 
 def variants_hash(items: Parts) -> str:
     """Identity of the variants, which a run's checkpoint belongs to; empty where there are none."""
-    return content_hash(*(repr(kind) for kind in items.variants)) if items.variants else ""
+    if items.variants is None:
+        return ""
+    return content_hash(repr(items.variants.texts), repr(items.variants.images))

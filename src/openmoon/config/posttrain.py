@@ -165,8 +165,6 @@ class PosttrainConfig(OptimConfig):
     filter: FilterConfig | None = None
     coaugment: Fraction = 0.0
     """Share of the items' texts, and of their pictures, that `openmoon data augment` made."""
-    photos: Fraction = 0.0
-    """Share of the items' pictures that are shown as a photo by which a shopper came to them."""
 
     @model_validator(mode="after")
     def _parts_fit_the_objectives(self) -> PosttrainConfig:
@@ -185,8 +183,6 @@ class PosttrainConfig(OptimConfig):
         if self.pairs.signal == "co-click" and (self.objectives == "dual" or self.negatives.left or self.negatives.pool):
             raise ValueError("co-click pairs have no shopper's query: use objectives: mix, and neither negatives.left nor "
                              "negatives.pool")  # fmt: skip
-        if self.pairs.signal == "co-click" and self.photos:
-            raise ValueError("photos shows what shoppers photographed, but co-click pairs have no shopper's query; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,37 +65,34 @@ class Views:
 
 @dataclass(frozen=True)
 class Variants:
-    """What training may show in place of a row's text and picture: for each row further texts and picture keys, often none. Text
-    and picture are each replaced with probability `share`."""
+    """What training may show in place of a row's text and picture (co-augmentation): for each row further texts and picture
+    keys, often none. Text and picture are each replaced with probability `share`."""
 
     texts: Sequence[Sequence[str]]
     images: Sequence[Sequence[str]]
     share: float
 
-    def vary(
-        self, views: Views, rows: npt.NDArray[np.int64], rng: np.random.Generator, avoid: Collection[str] = ()
-    ) -> Views:
-        """`views` of `rows`, some of them as variants, none with a picture of `avoid`; a part that is not shown stays away."""
+    def vary(self, views: Views, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Views:
+        """`views` of `rows`, some of them as variants; a part that is not shown stays away."""
         texts, images = list(views.texts), list(views.images)
         chance, choice = rng.random((2, len(rows))), rng.random((2, len(rows)))
         for place in np.flatnonzero(chance[0] < self.share).tolist():
             if texts[place] is not None and (own := self.texts[rows[place]]):
                 texts[place] = own[int(choice[0, place] * len(own))]
         for place in np.flatnonzero(chance[1] < self.share).tolist():
-            own = [key for key in self.images[rows[place]] if key not in avoid]
-            if images[place] is not None and own:
+            if images[place] is not None and (own := self.images[rows[place]]):
                 images[place] = own[int(choice[1, place] * len(own))]
         return Views(texts, images)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a table of queries or products has to show: named texts and pictures, columns of equal length; and kinds of `variants`
-    of them for training."""
+    """What a table of queries or products has to show: named texts and pictures, columns of equal length; and `variants` of
+    them for training."""
 
     texts: dict[str, Column]
     images: Column
-    variants: tuple[Variants, ...] = ()
+    variants: Variants | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -115,14 +112,10 @@ class Parts:
             images.append(self.images[row] if image == "image" else None)
         return Views(texts, images)
 
-    def draw(
-        self, views: Sequence[str], rows: npt.NDArray[np.int64], rng: np.random.Generator, avoid: Collection[str] = ()
-    ) -> Views:
-        """`show`, with variants in place of some texts and pictures where there are any, but none with a picture of `avoid`."""
+    def draw(self, views: Sequence[str], rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Views:
+        """`show`, with variants in place of some texts and pictures where there are any."""
         shown = self.show(views, rows)
-        for kind in self.variants:
-            shown = kind.vary(shown, rows, rng, avoid)
-        return shown
+        return shown if self.variants is None else self.variants.vary(shown, rows, rng)
 
     def _columns(self, view: str) -> list[Column]:
         return [self.images if part == "image" else self.texts[part] for part in view.split("+")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from openmoon.builders.pair_table import build_mix, pair_table, query_parts
 from openmoon.builders.pairs import TrainingPairs, latest_event, training_pairs
 from openmoon.builders.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
 from openmoon.builders.trained import start_learnt_until, starting_encoder, starts_untrained
-from openmoon.builders.variants import augmented, shoppers_photos, variants_hash
+from openmoon.builders.variants import variants_hash, with_variants
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import PosttrainConfig, Recipe
 from openmoon.console import console
@@ -48,9 +47,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         found = _fitting(work, config, mix, None if starts_untrained(recipe) else encoder)
         table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.session, found.askers(work))
         val = work.pairs.filter(split="val")
-        kinds = [augmented(work, config.coaugment)] if config.coaugment else []
-        kinds += [shoppers_photos(work, found.pairs, config.photos)] if config.photos else []
-        items = replace(work.parts, variants=tuple(kinds))
+        items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
         met = np.union1d(table.item, table.others.values)  # others: a query may be shown as one
         learnt = _inputs(items, [table.queries], work.learnt_rows if hard else met)
@@ -134,7 +131,7 @@ def _inputs(items: Parts, queries: list[Parts], rows: np.ndarray) -> Inputs:
     images = [key for column in columns for key in column if key is not None]
     columns = [*(column[rows] for column in items.texts.values()), *(q.texts["text"] for q in queries)]
     texts = [text for column in columns for text in column if text is not None]
-    for kind in items.variants:
-        images += [key for row in rows for key in kind.images[row]]
-        texts += [text for row in rows for text in kind.texts[row]]
+    if items.variants is not None:
+        images += [key for row in rows for key in items.variants.images[row]]
+        texts += [text for row in rows for text in items.variants.texts[row]]
     return Inputs(images, texts)

@@ -78,14 +78,13 @@ def dual_alignment_objective(
     has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
     words, photos = identities(pairs.queries.texts["text"]), identities(pairs.queries.images)
 
-    def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator, asked: set[str]) -> Views:
+    def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Views:
         drawn = rng.choice(PRODUCT_VIEWS, len(products), p=PRODUCT_SHARES)
-        return items.draw(list(np.where(has_both[products] & wordless[rows], drawn, WHOLE)), products, rng, asked)
+        return items.draw(list(np.where(has_both[products] & wordless[rows], drawn, WHOLE)), products, rng)
 
     def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         chosen = pairs.item[rows]
-        asked = pairs.photos(rows)
-        views = [products_shown(chosen, rows, rng, asked)]
+        views = [products_shown(chosen, rows, rng)]
         products = torch.from_numpy(chosen)
         names = (spus[chosen], views[0].identity(), words[rows], photos[rows])
         batch = Batch(codes_of(*names), products, Known.of(pairs.known, rows, spus))
@@ -106,7 +105,7 @@ def dual_alignment_objective(
             views += [pictures, texts]
         beside = hard.draw(rows, rng)
         if len(beside.owner):
-            views.append(products_shown(beside.product, rows[beside.owner], rng, asked))
+            views.append(products_shown(beside.product, rows[beside.owner], rng))
             nobody = np.full(len(beside.owner), NOBODY)
             codes = codes_of(spus[beside.product], views[-1].identity(), nobody, nobody)
         if not meetings:

@@ -52,10 +52,6 @@ class PairTable:
         parts = (self.item, self.query, *lists, self.weight, self.asker)
         return content_hash(*(b"" if part is None else part.tobytes() for part in parts))
 
-    def photos(self, rows: np.ndarray) -> set[str]:
-        """The pictures that the pairs in `rows` ask with: as an item, one would be found by being the same picture."""
-        return {key for key in self.queries.images[rows] if key is not None}
-
     def asks(self, view: str) -> np.ndarray:
         """(P,) bool: pairs whose query can be shown under `view`."""
         return self.others.filled if view == PRODUCT else self.queries.has(view, complete=True)
@@ -120,8 +116,7 @@ def posttraining_objective(
         kind = np.minimum((rng.random(len(rows))[:, None] > chances[rows]).sum(1), len(mix.share) - 1)
         chosen = pairs.item[rows]
         asked, standing = pairs.ask([mix.query[k] for k in kind], rows, items, rng)
-        photos = pairs.photos(rows)
-        shown = items.draw([mix.item[k] for k in kind], chosen, rng, photos)
+        shown = items.draw([mix.item[k] for k in kind], chosen, rng)
         names = (spus[chosen], asked.identity(), shown.identity())
         batch = Batch(
             codes_of(*names, spus[chosen]), torch.from_numpy(chosen), Known.of(pairs.known, rows, spus),
@@ -136,7 +131,7 @@ def posttraining_objective(
         beside = hard.draw(rows, rng)
         beside = beside.take(shows[kind[beside.owner], beside.product])
         if len(beside.owner):
-            views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng, photos))
+            views.append(items.draw([mix.item[k] for k in kind[beside.owner]], beside.product, rng))
             nobody = np.full(len(beside.owner), NOBODY)
             beside_spus = spus[beside.product]
             codes = codes_of(beside_spus, nobody, views[2].identity(), beside_spus)
