@@ -23,6 +23,7 @@ try:
 except ImportError:  # not a POSIX system: one process at a time is then the caller's duty
     fcntl = None  # type: ignore[assignment]
 
+LOCK = ".lock"  # what a process holds while it works in a folder
 STALE = 86_400  # seconds after which a temporary file was left by a killed write
 
 
@@ -46,7 +47,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             "free some space or choose another place and run the same command again."
         ) from error
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # what went wrong above is what matters
+            _remove(temporary)
 
 
 def _sweep(path: Path) -> None:
@@ -91,10 +93,17 @@ def alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         try:
-            held.enter_context(locked(folder / ".lock", wait=False))
+            held.enter_context(locked(folder / LOCK, wait=False))
         except BlockingIOError:
             raise UserError(f"{folder}: another process works here; wait for its end, or choose another workdir.") from None
         yield
+
+
+def clear(folder: Path) -> None:
+    """Remove what is in `folder`, which this process holds `alone`, but the lock."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            _remove(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,10 @@ NO_BEHAVIOUR = datetime.min
 
 def naive_utc(moment: datetime) -> datetime:
     """The moment without a zone; one that names none is taken for UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except OverflowError:
+        raise ValueError(f"{moment} lies outside the calendar of UTC, years 1 to 9999") from None
 
 
 def latest(*moments: datetime | None) -> datetime | None:

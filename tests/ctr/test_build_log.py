@@ -70,12 +70,12 @@ def test_shown_are_the_impressions_of_a_split(monkeypatch: pytest.MonkeyPatch) -
     ([event("u", 0, "impression", "p1"), event("u", 1, "cart", "p1")], "click"),
 ])  # fmt: skip
 def test_a_log_with_nothing_to_predict_is_refused(rows: list[tuple[Any, ...]], missing: str) -> None:
-    with pytest.raises(UserError, match=f"no event has the action '{missing}'"):
+    with pytest.raises(UserError, match=f"no usable event has the action '{missing}'"):
         build_log(catalog(), numbered(events(*rows)), config())
 
 
 def test_an_events_table_without_a_chunk_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no event has the action 'impression'"):
+    with pytest.raises(UserError, match="no usable event has the action 'impression'"):
         build_log(catalog(), compact([], catalog()["product_id"], tmp_path), config())
 
 

@@ -37,3 +37,14 @@ def test_a_diverged_model_is_refused(tmp_path, bad):
 def test_a_model_without_predictions_is_told(tmp_path):
     with pytest.raises(UserError, match="no predictions"):
         load_scores(tmp_path, LOG, PART)
+
+
+def test_a_table_that_holds_no_predictions_is_told(tmp_path):
+    folder = written(tmp_path, [5, 7], [0.25, 0.5])
+    for damage in (b"", (folder / "scores.parquet").read_bytes()[:100]):
+        (folder / "scores.parquet").write_bytes(damage)
+        with pytest.raises(UserError, match="cannot be read as Parquet"):
+            load_scores(folder, LOG, PART)
+    pl.DataFrame({"row": [5, 7], "p": ["a", "b"]}).write_parquet(folder / "scores.parquet")
+    with pytest.raises(UserError, match="not the predictions of a model"):
+        load_scores(folder, LOG, PART)

@@ -35,10 +35,10 @@ def write_vectors(path: Path, products: pl.DataFrame, until: datetime | None = N
     return path
 
 
-def write_query_vectors(path: Path, events: pl.DataFrame) -> None:
+def write_query_vectors(path: Path, events: pl.DataFrame, until: datetime = NO_BEHAVIOUR) -> None:
     made = events.select(QUERY).unique(maintain_order=True).filter(pl.any_horizontal(pl.all().is_not_null())).head(40)
     made = made.with_columns(content_hash=pl.lit("h"))
-    writer = VectorWriter(path, 16, "numbers", QUERY, NO_BEHAVIOUR)
+    writer = VectorWriter(path, 16, "numbers", QUERY, until)
     writer.write(made, np.eye(16)[np.arange(len(made)) % 16])
     writer.finish(made)
 
@@ -182,6 +182,11 @@ def test_an_encoder_that_has_learnt_from_what_is_measured_is_refused(
     assert f"has learnt from events up to {begins}" in said
     assert f"train it with data.until={begins.isoformat()} or before" in said
     unseen = write_vectors(tmp_path / "unseen.parquet", catalog.head(60), begins - timedelta(seconds=1))
+    asked = tmp_path / "asked.parquet"
+    write_query_vectors(asked, events, begins)
+    assert f"{asked}: its encoder has learnt from events up to {begins}" in refused(
+        "train", bench, *options, f"ctr.vectors={unseen}", f"ctr.query_vectors={asked}"
+    )
     said = cli("ctr", "train", bench, *options, f"ctr.vectors={unseen}").stderr
     shown = events.filter(action="impression")["product_id"].is_in(catalog["product_id"].head(60).implode()).mean()
     assert "does not say how late" not in said
@@ -198,6 +203,11 @@ def test_vectors_that_do_not_fit_are_refused(bench: Path, shop: Path, tmp_path: 
     vectors = bench.parent / "run" / "vectors.parquet"
     said = refused("train", bench, *options, f"ctr.vectors={vectors}", f"ctr.query_vectors={narrow}")
     assert f"{narrow}: vectors of 8 dimensions, the products' have 16" in said
+    catalog = pl.read_parquet(shop / "catalog.parquet")
+    other = write_vectors(tmp_path / "other.parquet", catalog.with_columns(product_id="X" + pl.col("product_id")))
+    said = refused("train", bench, *options, f"ctr.vectors={other}")
+    first = catalog["product_id"][0]
+    assert f"has a vector (zeros are none) of none of the products; its first product_id is 'X{first}'" in said
 
 
 def test_recipes_and_logs_with_nothing_to_predict_are_refused(
@@ -212,7 +222,12 @@ def test_recipes_and_logs_with_nothing_to_predict_are_refused(
     events = pl.read_parquet(own_shop / "events.parquet")
     events.filter(pl.col("action") != "impression").write_parquet(own_shop / "events.parquet")
     said = refused("evaluate", bench, f"data.root={own_shop}")
-    assert "no event has the action 'impression', so there is nothing to predict" in said
+    assert "no usable event has the action 'impression', so there is nothing to predict" in said
+    shown = events.filter(action="impression")["timestamp"].sort()
+    late = (pl.col("action") == "impression") | (pl.col("timestamp") > shown[int(0.9 * len(shown))])
+    events.filter(late).write_parquet(own_shop / "events.parquet")
+    said = refused("train", bench, f"data.root={own_shop}", f"workdir={tmp_path}", "ctr.models=[din]")
+    assert "training impressions none has a click, so there is nothing to tell apart" in said
 
 
 def test_a_truth_of_other_events_is_refused(bench: Path, trained: str, own_shop: Path, refused: Refused) -> None:
@@ -222,6 +237,10 @@ def test_a_truth_of_other_events_is_refused(bench: Path, trained: str, own_shop:
     truth.head(100).write_parquet(own_shop / "truth" / "events.parquet")
     said = refused("evaluate", bench, f"data.root={own_shop}")
     assert "events.parquet has 100 rows, but the events have more" in said
+    for changed, message in ((truth.reverse(), "its column row does not count from 0"),
+                             (truth.with_columns(pl.col("uniform").cast(pl.Int8)), "uniform is Int8 with 0 nulls")):  # fmt: skip
+        changed.write_parquet(own_shop / "truth" / "events.parquet")
+        assert message in refused("evaluate", bench, f"data.root={own_shop}")
 
 
 def test_a_test_part_without_clicks_has_undefined_metrics(
@@ -257,3 +276,28 @@ def test_a_test_part_without_clicks_has_undefined_metrics(
 def test_models_of_other_settings_are_not_measured(bench: Path, trained: str, refused: Refused) -> None:
     said = refused("evaluate", bench, "ctr.lr=0.5")
     assert "was trained with other settings, data or vectors than this recipe's" in said
+
+
+def test_a_folder_with_brackets_is_no_pattern(bench: Path, trained: str, own_shop: Path, cli: Cli) -> None:
+    odd, near = own_shop.parent / "run[1][/a]", own_shop.parent / "run1"
+    options = ["ctr.models=[din]", "ctr.seeds=[0]"]
+    for folder, more in ((near, ["ctr.lr=0.0001"]), (odd, [])):
+        assert f"wrote {folder}" in cli("ctr", "train", bench, *options, f"workdir={folder}", *more).stderr
+    cli("ctr", "evaluate", bench, *options, f"workdir={odd}")
+    ours = bench.parent / "run" / "ctr" / "din-seed0" / "scores.parquet"
+    assert (odd / "ctr" / "din-seed0" / "scores.parquet").read_bytes() == ours.read_bytes()
+    assert result(odd)["systems"]["din"]["seeds"]["0"]["auc"] > 0.5
+    assert str(odd) in cli("ctr", "report", bench, *options, f"workdir={odd}").stdout.replace("\n", "")
+
+
+def test_what_a_failed_training_leaves_is_not_measured(bench: Path, tmp_path: Path, cli: Cli, refused: Refused) -> None:
+    options = ["ctr.models=[din]", "ctr.seeds=[0]", f"workdir={tmp_path}"]
+    cli("ctr", "train", bench, *options)
+    weights = tmp_path / "ctr" / "din-seed0" / "model.safetensors"
+    weights.unlink()
+    (weights / "full").mkdir(parents=True)  # stands for a disk that is full
+    assert "error" in refused("train", bench, *options, "ctr.lr=0.0001")
+    assert "no predictions" in refused("evaluate", bench, *options)
+    shutil.rmtree(weights)
+    assert "wrote" in cli("ctr", "train", bench, *options, "--fresh").stderr
+    assert weights.is_file()

@@ -192,3 +192,10 @@ def test_fingerprint_of_parts_sees_those_alone(tiny_encoder: ProductEncoder) -> 
         tiny_encoder.fusion.head.weight[0, 0] += 1e-3
     assert tiny_encoder.fingerprint(("image", "text")) == trunks
     assert tiny_encoder.fingerprint(("fusion",)) != fusion
+
+
+def test_a_saved_encoder_without_its_tokenizer_is_damaged(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    (tmp_path / "encoder" / "text_trunk" / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"text_trunk: has no tokenizer \(tokenizer.json or "):
+        ProductEncoder.from_pretrained(tmp_path / "encoder")

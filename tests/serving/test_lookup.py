@@ -32,3 +32,13 @@ def test_tables_that_are_none(tmp_path: Path) -> None:
     for name, message in wrong.items():
         with pytest.raises(UserError, match=message):
             VectorLookup(tmp_path / f"{name}.parquet")
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "a"], ["b", "b", "a"]])
+def test_a_product_that_is_there_twice_is_refused(tmp_path: Path, ids: list[str]) -> None:
+    vectors_table(tmp_path / "v.parquet", ids)
+    twice = max(ids, key=ids.count)
+    with pytest.raises(UserError, match=f"has several vectors of product '{twice}'; keep one"):
+        VectorLookup(tmp_path / "v.parquet")(["a", "b"])
+    if twice == "b":
+        assert VectorLookup(tmp_path / "v.parquet")(["a"]).tolist() == [[4, 5]]

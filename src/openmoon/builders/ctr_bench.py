@@ -82,9 +82,9 @@ def _open_shop(recipe: Recipe) -> tuple[CtrLog, VectorRows | None]:
             yield good
 
     events = compact(chunks(), shop.catalog["product_id"], recipe.workdir / "ctr")
-    log = build_log(shop.catalog, events, recipe.ctr)
     if rejected:
         console.print(f"  [yellow]{rejected:,} rows of the tables left out[/]; `openmoon data check` says why")
+    log = build_log(shop.catalog, events, recipe.ctr)
     _say_counts(log)
     return log, read_vectors(recipe, log) if any(uses_vectors(name) for name in recipe.ctr.models) else None
 

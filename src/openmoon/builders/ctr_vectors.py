@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from rich.markup import escape
 
 from openmoon.config import Recipe
 from openmoon.console import console
 from openmoon.ctr.content import VectorRows, vector_rows
-from openmoon.ctr.entities import QUERY, Entities
+from openmoon.ctr.entities import QUERY
 from openmoon.ctr.events import clean_text
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.time_split import SPLIT_NAMES
@@ -30,8 +31,12 @@ def read_vectors(recipe: Recipe, log: CtrLog) -> VectorRows:
     path = recipe.ctr.vectors or recipe.workdir / "vectors.parquet"
     _refuse_seen(path, log)
     found = load_vectors(path)
-    queries = _query_vectors(recipe, log.entities, found.encoder, found.matrix.shape[1])
+    queries = _query_vectors(recipe, log, found.encoder, found.matrix.shape[1])
     rows = vector_rows(log.entities, found.ids, found.matrix, queries, found.encoder or str(path))
+    if not rows.covered:
+        theirs, ours = next(iter(found.ids), None), log.entities.products["product_id"][0]
+        raise UserError(f"{path}: has a vector (zeros are none) of none of the products; its first product_id is {theirs!r}, "
+                        f"the catalogue's {ours!r}. Embed this catalogue, or name its table.")  # fmt: skip
     say_coverage(rows, log)
     return rows
 
@@ -48,16 +53,18 @@ def say_coverage(rows: VectorRows, log: CtrLog) -> None:
                       "that is learnt, so what vectors are worth is understated; embed the whole catalogue")  # fmt: skip
 
 
-def _query_vectors(recipe: Recipe, entities: Entities, encoder: str | None, dim: int) -> np.ndarray | None:
+def _query_vectors(recipe: Recipe, log: CtrLog, encoder: str | None, dim: int) -> np.ndarray | None:
     """(queries, D), NaN where a query has none; None where there is no table."""
     assert recipe.ctr is not None
+    entities = log.entities
     path = recipe.ctr.query_vectors or recipe.workdir / "query_vectors.parquet"
     if recipe.ctr.query_vectors is None and not path.exists():
         if len(entities.queries):
             console.print(
-                f"  no vectors of queries ({path} is not there; `openmoon embed` with embed.queries=true makes it)"
+                f"  no vectors of queries ({escape(str(path))} is not there; `openmoon embed` with embed.queries=true makes it)"
             )
         return None
+    _refuse_seen(path, log)
     found = load_query_vectors(path)
     if found.encoder != encoder:
         raise UserError(f"{path}: made by encoder {found.encoder!r}, the products' vectors by {encoder!r}; cosines between them "
@@ -77,8 +84,8 @@ def _refuse_seen(path: Path, log: CtrLog) -> None:
     begins = datetime.fromtimestamp(int(log.seconds[log.requests("val")].min()), UTC).replace(tzinfo=None)
     seen = learnt_until(path)
     if seen is None:
-        console.print(f"  [yellow]{path} does not say how late the behaviour is that its encoder learnt from[/]; make sure that "
-                      f"it is before {begins}, where the validation part begins")  # fmt: skip
+        console.print(f"  [yellow]{escape(str(path))} does not say how late the behaviour is that its encoder learnt "
+                      f"from[/]; make sure that it is before {begins}, where the validation part begins")  # fmt: skip
     elif seen != NO_BEHAVIOUR and seen >= begins:
         raise UserError(f"{path}: its encoder has learnt from events up to {seen}, but models are validated and tested on what "
                         f"comes from {begins} on; train it with data.until={begins.isoformat()} or before.")  # fmt: skip

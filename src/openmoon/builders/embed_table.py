@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from rich.markup import escape
 
 from openmoon.console import bar, console
 from openmoon.data.images import ImageRejected, read_file
@@ -96,7 +97,7 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
     _write_problems(problems, shown, rejected, not_decoded)
     unchanged = finished.rows - finished.added
     console.print(f"  {finished.added:,} {shown.noun} embedded, {unchanged:,} unchanged, {finished.dropped:,} gone")
-    console.print(f"  wrote {path} ({finished.rows:,} vectors of {by.encoder.dim})")
+    console.print(f"  wrote {escape(str(path))} ({finished.rows:,} vectors of {by.encoder.dim})")
     return finished
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 import yaml
+from rich.markup import escape
 from torch import nn
 
 from openmoon.builders.workspace import Workspace, cache_folder
@@ -140,5 +141,5 @@ def train_stage(
         })  # fmt: skip
         world.wait()
         console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")
-        console.print(f"  wrote {folder / 'encoder'}")
+        console.print(f"  wrote {escape(str(folder / 'encoder'))}")
         return folder / "encoder"

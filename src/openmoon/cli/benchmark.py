@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from openmoon.cli.arguments import out
 
@@ -50,4 +51,4 @@ def benchmark(
         out.print(grid.to_rich())
     for note in result.origin.notes:
         out.print(f"  {note}", markup=False, highlight=False)
-    out.print(f"wrote {folder / 'benchmark.html'}")
+    out.print(f"wrote {escape(str(folder / 'benchmark.html'))}")

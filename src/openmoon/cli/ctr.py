@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from rich.markup import escape
 
 from openmoon.cli.arguments import Fresh, Overrides, RecipePath, load, out
 
@@ -43,4 +44,4 @@ def report(recipe: RecipePath, overrides: Overrides = None) -> None:
     loaded = load(recipe, overrides)
     from openmoon.steps.ctr_report import ctr_report
 
-    out.print(f"wrote {ctr_report(loaded)}")
+    out.print(f"wrote {escape(str(ctr_report(loaded)))}")

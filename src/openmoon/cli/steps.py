@@ -103,7 +103,7 @@ def search(
         table.add_row(str(row["rank"]), f"{row['score']:.3f}", *words)
     out.print(table)
     if sheet:
-        out.print(f"wrote {sheet}")
+        out.print(f"wrote {escape(str(sheet))}")
 
 
 @app.command()
@@ -135,7 +135,7 @@ def heatmap(
     for one in maps:
         table.add_row(escape(one.label), f"{one.similarity:.3f}", f"{one.map.max():.3f}")
     out.print(table)
-    out.print(f"wrote {to}")
+    out.print(f"wrote {escape(str(to))}")
 
 
 @app.command()
@@ -144,7 +144,7 @@ def report(recipe: RecipePath, overrides: Overrides = None) -> None:
     loaded = load(recipe, overrides)
     from openmoon.steps.report import report
 
-    out.print(f"wrote {report(loaded)}")
+    out.print(f"wrote {escape(str(report(loaded)))}")
 
 
 @app.command()

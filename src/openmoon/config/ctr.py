@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -74,7 +74,7 @@ class CtrConfig(Section):
     """taobao-mm: data.root is a folder of that data set, not of a shop."""
     models: list[CtrModelName] = Field(["dnn", "din", "concat", "simtier", "cube"], min_length=1)
     """What is trained; din is what gains are measured against."""
-    seeds: list[int] = Field([0, 1, 2], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63, strict=True)]] = Field([0, 1, 2], min_length=1)
     """Every model is trained under each."""
     label: Action = "click"
     """The action that is predicted."""
@@ -100,13 +100,13 @@ class CtrConfig(Section):
     position: bool = False
     """Learn what the place on the page adds, and leave it out when predicting."""
 
-    dim: int = Field(16, ge=1)
+    dim: int = Field(16, ge=1, le=4096)
     """Of each id embedding."""
-    hidden: list[int] = Field([256, 128], min_length=1)
+    hidden: list[Annotated[int, Field(ge=1, le=65_536)]] = Field([256, 128], min_length=1)
     """Widths of the prediction network."""
-    attention: int = Field(64, ge=1)
+    attention: int = Field(64, ge=1, le=65_536)
     """Width of the attention network of DIN."""
-    tiers: int = Field(20, ge=2)
+    tiers: int = Field(20, ge=2, le=10_000)
     """Of SimTier, over cosines from -1 to 1."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """In the prediction network."""

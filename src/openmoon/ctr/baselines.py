@@ -20,6 +20,7 @@ def position_only(log: CtrLog, rows: np.ndarray) -> np.ndarray:
 
 
 def _rates(log: CtrLog, key: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    _, key = np.unique(key, return_inverse=True)  # places may be any numbers
     size = int(key.max()) + 1
     shown, chosen = np.zeros(size), np.zeros(size)
     for some in log.blocks("train"):

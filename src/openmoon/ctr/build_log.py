@@ -51,6 +51,7 @@ def build_log(catalog: pl.DataFrame, events: Events, config: CtrConfig, most: in
     train = np.flatnonzero(split == TRAIN)
     items = count_items(candidates["product"], first, train, len(events.products) + 1)
     places = query - everything.first_query + 1
+    _check_both_kinds(candidates["label"], lengths, split, config.label)
     vocabulary = fit_vocabulary({
         "user": _counted(events.users, shopper[train], lengths[train]),
         "product": pl.DataFrame({"name": events.products, "count": items[1:]}),
@@ -94,8 +95,17 @@ def _arrays(table: pl.DataFrame, *names: str) -> dict[str, np.ndarray]:
 def _check(counts: Counter[str], label: str) -> None:
     for name, action in (("impressions", "impression"), (f"{label}s", label)):
         if not counts[name]:
-            raise UserError(f"data.events: no event has the action {action!r}, so there is nothing to predict; CTR models need "
-                            "what was shown (action impression) as well as what was chosen.")  # fmt: skip
+            raise UserError(f"data.events: no usable event has the action {action!r}, so there is nothing to predict; CTR models "
+                            "need what was shown (action impression) as well as what was chosen.")  # fmt: skip
+
+
+def _check_both_kinds(label: np.ndarray, lengths: np.ndarray, split: np.ndarray, name: str) -> None:
+    learnt = label[np.repeat(split == TRAIN, lengths)]
+    chosen = int(learnt.sum())
+    if chosen in (0, len(learnt)):
+        raise UserError(f"ctr.split: of the {len(learnt):,} training impressions {'none' if not chosen else 'every one'} has a "
+                        f"{name}, so there is nothing to tell apart; train on a later part, or see that impressions and "
+                        f"{name}s are logged alike.")  # fmt: skip
 
 
 def _split(seconds: np.ndarray, lengths: np.ndarray, config: CtrConfig) -> tuple[np.ndarray, dict[str, int]]:

@@ -16,6 +16,7 @@ from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import GroupAucs, auc, calibration, group_aucs, interval, log_loss, pcoc
 from openmoon.ctr.results import Figures, Gain, Slice, System
 from openmoon.ctr.slices import NEW_PRODUCTS, UNKNOWN_PRODUCTS, slices
+from openmoon.data.tables import read_parquet
 from openmoon.errors import UserError
 from openmoon.io import content_hash
 
@@ -53,7 +54,9 @@ def load_scores(folder: Path, log: CtrLog, part: HeldOut) -> np.ndarray:
     path = folder / "scores.parquet"
     if not (path.is_file() and (folder / "summary.json").is_file()):
         raise UserError(f"{path}: no predictions; `openmoon ctr train` makes them.")
-    table = pl.read_parquet(path)
+    table = read_parquet(path)
+    if not {"row", "probability"} <= set(table.columns) or not table["probability"].dtype.is_float():
+        raise UserError(f"{path}: not the predictions of a model (row, probability); run `openmoon ctr train --fresh`.")
     if not np.array_equal(table["row"].to_numpy(), log.row[part.rows]):
         raise UserError(f"{path}: predicts other impressions than this recipe's test part; models are compared on the same "
                         "impressions only. Run `openmoon ctr train` again.")  # fmt: skip

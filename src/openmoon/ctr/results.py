@@ -95,7 +95,7 @@ class CtrResult(BaseModel):
             raise UserError(f"{path}: no results of CTR models. `openmoon ctr evaluate` writes them.")
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError as error:
+        except (ValidationError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"{path}: not results of CTR models ({reason}). `openmoon ctr evaluate` writes them anew."

@@ -21,6 +21,7 @@ from openmoon.ctr.model import POSITIONS, CtrModel
 from openmoon.ctr.models.make import ContentModel
 from openmoon.ctr.probe import popularity_leakage
 from openmoon.ctr.saved import save_model
+from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash, read_json, write_json
 from openmoon.runtime import machine, versions
 
@@ -47,8 +48,10 @@ def train(
     config, folder = parts.config, job.folder
     run = run_id(job, config, data_hash)
     summary = folder / "summary.json"
-    if summary.exists() and read_json(summary, "run")["run"] == run:
+    written = all((folder / name).is_file() for name in ("scores.parquet", "config.json", "model.safetensors"))
+    if written and summary.exists() and read_json(summary, "run")["run"] == run:
         return False
+    summary.unlink(missing_ok=True)  # it vouches for the files beside it, which are about to change
     train_on, val, test = (_batches(log, split, config) for split in ("train", "val", "test"))
     if job.name == "cube_ipw":
         train_on = _batches(log, "train", config, exposure_weights(log, config.weigh_exposure))
@@ -74,7 +77,11 @@ def train(
     fitted = fit(model, train_on, val, _plan(config, config.epochs, job.seed), folder, run, "ctr", addition, on_step)
     if model.content is not None:
         facts["popularity_leakage"] = _leakage(model, log)
-    _write_scores(folder / "scores.parquet", log, test, predict(model, test))
+    scores = predict(model, test)
+    if not np.isfinite(scores).all():
+        raise UserError(f"{folder}: {np.count_nonzero(~np.isfinite(scores)):,} of {len(scores):,} predictions are no numbers: "
+                        "the training diverged; lower ctr.lr and train again.")  # fmt: skip
+    _write_scores(folder / "scores.parquet", log, test, scores)
     save_model(folder, job.name, model, parts)
     write_json(summary, {"run": run, "model": job.name, "seed": job.seed, **_figures(fitted), **facts,
                          "parameters": sum(p.numel() for p in model.parameters()), "versions": versions(),

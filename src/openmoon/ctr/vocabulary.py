@@ -77,7 +77,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
         """What `save` wrote."""
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
         names = {field: table.filter(field=field)["name"] for field in ("user", "product", "query", "category", "shop")}
         return cls(names, table.filter(field="price")["name"].cast(pl.Float64).to_numpy())
 

@@ -133,7 +133,7 @@ class ImageCache:
 
     def _load_memo(self) -> None:
         try:
-            known = pl.read_parquet(self._memo_path, columns=list(MEMO))
+            known = pl.read_parquet(self._memo_path, columns=list(MEMO), glob=False)
         except (pl.exceptions.PolarsError, OSError):  # no more than a memory of which files were read: read them again
             return
         for path, modified, size, key, reason in known.iter_rows():

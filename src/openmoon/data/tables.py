@@ -97,7 +97,7 @@ def rejected_lines(spec: TableSpec, broken: pl.DataFrame) -> pl.DataFrame:
 def read_parquet(path: Path) -> pl.DataFrame:
     """The table at `path`, or in the folder `path`. Raises `UserError` where it cannot be read."""
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)  # a folder's name may hold brackets
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be read as Parquet ({reason}); write the table again.") from error

@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from openmoon.errors import UserError
 from openmoon.models.hub import load_hub_model, told_as
 from openmoon.models.tokens import Tokens
 
 MINILM = "minilm-l6"
+# files of which a saved tokenizer has one: the fast one's, WordPiece's, BPE's, SentencePiece's
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 FOLDER = "text_trunk"  # inside a saved encoder: configuration and tokenizer
 
 
@@ -62,6 +65,9 @@ def build_text_trunk(name: str, max_tokens: int, saved: Path | None = None) -> T
     source = _minilm_folder() if name == MINILM else name
     folder = saved and saved / FOLDER
     model = load_hub_model(source, folder, "encoder.text.trunk", MINILM)
+    if folder is not None and not any((folder / name).is_file() for name in TOKENIZERS):
+        raise UserError(f"{folder}: has no tokenizer ({' or '.join(TOKENIZERS)}): the saved encoder is damaged; save or train it "
+                        "again.")  # fmt: skip
     with told_as(source, folder, "encoder.text.trunk", MINILM):
         tokenizer = AutoTokenizer.from_pretrained(folder or source)
     return TextTrunk(model, tokenizer, max_tokens)

@@ -14,7 +14,7 @@ from openmoon.serving.vectors import iter_vectors
 class VectorLookup:
     """Product ids → (N, d) float32, from a table with product_id and vector. Rows that are not asked for are not kept.
 
-    Raises `UserError` for a table that cannot be read, lacks one of the products, or holds NaN or infinity.
+    Raises `UserError` for a table that cannot be read, lacks one of the products, has one twice, or holds NaN or infinity.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,6 +31,9 @@ class VectorLookup:
             here = [(rows[name], place) for place, name in enumerate(ids) if name in rows]
             if here:
                 to, of = np.array(here).T
+                if found[to].any() or len(np.unique(to)) < len(to):
+                    twice = product_ids[int(to[found[to]][0] if found[to].any() else np.flatnonzero(np.bincount(to) > 1)[0])]
+                    raise UserError(f"{self.path}: has several vectors of product {twice!r}; keep one.")
                 vectors[to], found[to] = chunk[of], True
         if vectors is None or not found.all():
             missing = product_ids[int(np.flatnonzero(~found)[0])]

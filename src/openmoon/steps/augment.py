@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from rich.markup import escape
 
 from openmoon.builders.inference import fast_encoder
 from openmoon.builders.trained import latest_folder
@@ -61,8 +62,9 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
         made = _judged(made, work, items, encoder, folder, config)
         table = write_table(folder / "augmented.parquet", made)
         _sheet(folder, table, work, items, config)
-    console.print(f"  wrote {folder / 'augmented.parquet'} ({int(table['kept'].sum()):,} of {len(table):,} rows kept)")
-    console.print(f"  wrote {folder / 'contact_sheet.png'}")
+    kept = f"{int(table['kept'].sum()):,} of {len(table):,} rows kept"
+    console.print(f"  wrote {escape(str(folder / 'augmented.parquet'))} ({kept})")
+    console.print(f"  wrote {escape(str(folder / 'contact_sheet.png'))}")
     return summarise(table, len(products))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 
 import numpy as np
 import polars as pl
+from rich.markup import escape
 
 from openmoon.builders.ctr_bench import Bench, open_bench
 from openmoon.config import Recipe
@@ -17,7 +17,7 @@ from openmoon.ctr.results import CtrResult
 from openmoon.ctr.train import run_id, train
 from openmoon.data.tables import read_parquet
 from openmoon.errors import UserError
-from openmoon.io import alone, read_json
+from openmoon.io import alone, clear, read_json
 from openmoon.runtime import machine, versions
 
 
@@ -31,16 +31,16 @@ def train_models(recipe: Recipe, fresh: bool = False) -> None:
     for name in bench.config.models:
         for seed in bench.config.seeds:
             job = bench.job(name, seed)
-            if fresh:
-                shutil.rmtree(job.folder, ignore_errors=True)
             with bar(f"Training {name}, seed {seed}", None) as (progress, task):
 
                 def show(step: int, total: int, note: str) -> None:
                     progress.update(task, completed=step, total=total, note=note)
 
                 with alone(job.folder):
+                    if fresh:
+                        clear(job.folder)
                     done = train(job, bench.log, bench.parts(name), bench.data_hash(name), show)
-            console.print(f"  {'wrote' if done else 'finished before:'} {job.folder}")
+            console.print(f"  {'wrote' if done else 'finished before:'} {escape(str(job.folder))}")
 
 
 def evaluate_models(recipe: Recipe) -> CtrResult:
@@ -88,8 +88,13 @@ def _truth(recipe: Recipe, log: CtrLog) -> pl.DataFrame | None:
     found = read_parquet(path)
     if lacking := [name for name in ("uniform", "p_true") if name not in found.columns]:
         raise UserError(f"ctr.truth: {path} has no column {lacking[0]!r}; name the truth/events.parquet of a simulated shop.")
-    found = found.select("uniform", "p_true")
     if len(found) <= log.row.max():
         raise UserError(f"ctr.truth: {path} has {len(found):,} rows, but the events have more; it speaks of them row by row. "
                         "Name the truth of these events, or leave ctr.truth out.")  # fmt: skip
-    return found
+    if "row" in found.columns and not found["row"].equals(pl.Series("row", range(len(found))).cast(found["row"].dtype)):
+        raise UserError(f"ctr.truth: {path}: its column row does not count from 0 in the order of the events; write it in their "
+                        "order.")  # fmt: skip
+    if found["uniform"].dtype != pl.Boolean or found["uniform"].null_count():
+        raise UserError(f"ctr.truth: {path}: uniform is {found['uniform'].dtype} with {found['uniform'].null_count():,} nulls; "
+                        "expected true or false in every row.")  # fmt: skip
+    return found.select("uniform", "p_true")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_queries
@@ -76,7 +77,7 @@ def export(recipe: Recipe, out: Path | None = None, encoder_folder: Path | None 
         "recall": report.recall.model_dump(mode="json") if report.recall else None,
         "versions": versions(), "machine": machine(),
     })  # fmt: skip
-    console.print(f"  wrote {folder}")
+    console.print(f"  wrote {escape(str(folder))}")
     return report
 
 

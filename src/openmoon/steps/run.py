@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
+
 from openmoon.builders.held_out import can_evaluate
 from openmoon.builders.trained import starting_folder
 from openmoon.config import Recipe
@@ -40,7 +42,7 @@ def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     _say("embed")
     embed(recipe)
     _say("report")
-    console.print(f"  wrote {report(recipe)}")
+    console.print(f"  wrote {escape(str(report(recipe)))}")
     return result
 
 

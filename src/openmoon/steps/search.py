@@ -27,6 +27,7 @@ def search_products(
 ) -> pl.DataFrame:
     """rank, score, product_id, title, category, image of the `k` nearest products; `sheet` also draws them as a PNG. Raises
     `UserError` without a query, an encoder or a vectors table that this encoder made."""
+    text = text and text.encode(errors="replace").decode()  # a terminal may hand over half a character
     text = pl.select(asked_words(pl.lit(text, pl.String))).item()
     if not text and image is None:
         raise UserError("search: nothing to search for; give --text, --image or both.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ class MetricsLog:
         self.path = folder / "metrics.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
-            kept = [line for line in _complete_lines(self.path) if json.loads(line)["step"] <= resume_step]
-            write_text(self.path, "".join(kept if resume_step else []))
+            kept = [line for line, step in _steps(self.path) if step <= resume_step] if resume_step else []
+            write_text(self.path, "".join(kept))
         self._file = open(self.path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (closed by close)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
 
@@ -35,8 +36,13 @@ class MetricsLog:
         self._board.close()
 
 
-def _complete_lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+def _steps(path: Path) -> Iterator[tuple[str, int]]:
+    """The lines and their steps; a power cut leaves half a line, or zeros, which are left out."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            yield line, int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
