@@ -32,9 +32,9 @@ class TimeSplitConfig(Section):
 
     @field_validator("val", "test", mode="before")
     @classmethod
-    def _a_share_is_below_one(cls, value: object) -> object:
-        if isinstance(value, int | float) and not 0 <= value < 1:
-            raise ValueError("expected a share below 1, or a moment such as 2025-04-13")
+    def _a_share_is_within_bounds(cls, value: object) -> object:
+        if isinstance(value, int | float) and not 0 < value < 1:
+            raise ValueError("expected a share above 0 and below 1, or a moment such as 2025-04-13")
         return value
 
     @field_validator("val", "test")

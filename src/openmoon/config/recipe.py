@@ -147,7 +147,8 @@ def _explain(error: Any) -> str:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown key {field!r}.{_nearest_key(error['loc'])}"
-    return f"{field}: {error['msg']} (got {error['input']!r})"
+    got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"  # a section is long, and in the recipe
+    return f"{field}: {error['msg'].removeprefix('Value error, ')}{got}".removeprefix(": ")
 
 
 def _nearest_key(loc: Sequence[str | int]) -> str:
