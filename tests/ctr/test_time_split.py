@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from openmoon.config.ctr import TimeSplitConfig
 from openmoon.ctr.time_split import GAP, TEST, TRAIN, VAL, time_split
@@ -57,7 +58,7 @@ def test_requests_at_one_moment_stay_together() -> None:
 
 
 @pytest.mark.parametrize(("val", "test"), [(START + timedelta(hours=80), START + timedelta(hours=80)),
-                                           (START + timedelta(hours=90), 0.2), (0.0, 0.2)])  # fmt: skip
+                                           (START + timedelta(hours=90), 0.2)])  # fmt: skip
 def test_val_not_before_test_is_refused(val: object, test: object) -> None:
     with pytest.raises(UserError, match="not before test"):
         split({"val": val, "test": test, "gap": 0})
@@ -70,3 +71,10 @@ def test_val_not_before_test_is_refused(val: object, test: object) -> None:
 def test_an_empty_part_is_refused_and_named(changes: dict[str, object], part: str) -> None:
     with pytest.raises(UserError, match=f"ctr.split: {part} is empty"):
         split({"val": 0.1, "test": 0.2, "gap": 0} | changes)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_share_of_nothing_or_everything_is_refused(part: str, share: float) -> None:
+    with pytest.raises(ValidationError, match="expected a share above 0 and below 1"):
+        TimeSplitConfig.model_validate({part: share})
