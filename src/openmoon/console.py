@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +19,11 @@ from rich.progress import (
 )
 
 console = Console(stderr=True)
+
+
+def plain(path: Path) -> str:
+    """The path as it is: brackets in it are no markup."""
+    return escape(str(path))
 
 
 def new_progress() -> Progress:

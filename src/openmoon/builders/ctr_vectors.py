@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from rich.markup import escape
 
 from openmoon.config import Recipe
-from openmoon.console import console
+from openmoon.console import console, plain
 from openmoon.ctr.content import VectorRows, vector_rows
 from openmoon.ctr.entities import QUERY
 from openmoon.ctr.events import clean_text
@@ -61,7 +60,7 @@ def _query_vectors(recipe: Recipe, log: CtrLog, encoder: str | None, dim: int) -
     if recipe.ctr.query_vectors is None and not path.exists():
         if len(entities.queries):
             console.print(
-                f"  no vectors of queries ({escape(str(path))} is not there; `openmoon embed` with embed.queries=true makes it)"
+                f"  no vectors of queries ({plain(path)} is not there; `openmoon embed` with embed.queries=true makes it)"
             )
         return None
     _refuse_seen(path, log)
@@ -84,7 +83,7 @@ def _refuse_seen(path: Path, log: CtrLog) -> None:
     begins = datetime.fromtimestamp(int(log.seconds[log.requests("val")].min()), UTC).replace(tzinfo=None)
     seen = learnt_until(path)
     if seen is None:
-        console.print(f"  [yellow]{escape(str(path))} does not say how late the behaviour is that its encoder learnt "
+        console.print(f"  [yellow]{plain(path)} does not say how late the behaviour is that its encoder learnt "
                       f"from[/]; make sure that it is before {begins}, where the validation part begins")  # fmt: skip
     elif seen != NO_BEHAVIOUR and seen >= begins:
         raise UserError(f"{path}: its encoder has learnt from events up to {seen}, but models are validated and tested on what "

@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from rich.markup import escape
 
-from openmoon.console import bar, console
+from openmoon.console import bar, console, plain
 from openmoon.data.images import ImageRejected, read_file
 from openmoon.data.tables import read_parquet
 from openmoon.io import atomic_path, content_hash
@@ -97,7 +96,7 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
     _write_problems(problems, shown, rejected, not_decoded)
     unchanged = finished.rows - finished.added
     console.print(f"  {finished.added:,} {shown.noun} embedded, {unchanged:,} unchanged, {finished.dropped:,} gone")
-    console.print(f"  wrote {escape(str(path))} ({finished.rows:,} vectors of {by.encoder.dim})")
+    console.print(f"  wrote {plain(path)} ({finished.rows:,} vectors of {by.encoder.dim})")
     return finished
 
 
@@ -137,7 +136,7 @@ def _write_problems(path: Path, shown: Shown, rejected: Rows, not_decoded: list[
     with atomic_path(path) as temporary:
         table.sort(pl.col("product_id").is_null(), maintain_order=True).write_parquet(temporary)
     if count := table.select(pl.any_horizontal(pl.col(shown.keys).is_not_null()).sum()).item():
-        console.print(f"  [yellow]{count:,} {shown.noun} with problems[/]: reasons in {path}")
+        console.print(f"  [yellow]{count:,} {shown.noun} with problems[/]: reasons in {plain(path)}")
 
 
 def _frame(rows: Sequence[Key], columns: Sequence[str]) -> pl.DataFrame:

@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 import torch
 import yaml
-from rich.markup import escape
 from torch import nn
 
 from openmoon.builders.workspace import Workspace, cache_folder
 from openmoon.config import OptimConfig
-from openmoon.console import bar, console, tracked
+from openmoon.console import bar, console, plain, tracked
 from openmoon.device import coarse_products, compute_device, device_name
 from openmoon.io import alone, content_hash, write_json, write_text
 from openmoon.models.encoder import ProductEncoder
@@ -141,5 +140,5 @@ def train_stage(
         })  # fmt: skip
         world.wait()
         console.print(f"  best validation score {result.best:.4f} at step {result.best_step} of {result.step}")
-        console.print(f"  wrote {escape(str(folder / 'encoder'))}")
+        console.print(f"  wrote {plain(folder / 'encoder')}")
         return folder / "encoder"

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from openmoon.config import Recipe
-from openmoon.console import bar, console
+from openmoon.console import bar, console, plain
 from openmoon.data.check import unreadable_rows
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
@@ -159,7 +159,7 @@ def open_workspace(recipe: Recipe) -> Workspace:
     with atomic_path(recipe.workdir / "rejected.parquet") as temporary:
         rejected.write_parquet(temporary)
     if len(rejected):
-        console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {recipe.workdir / 'rejected.parquet'}")
+        console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {plain(recipe.workdir / 'rejected.parquet')}")
     return Workspace(recipe, known, images, items)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from openmoon.cli.arguments import out
+from openmoon.console import plain
 
 app = typer.Typer()
 
@@ -51,4 +51,4 @@ def benchmark(
         out.print(grid.to_rich())
     for note in result.origin.notes:
         out.print(f"  {note}", markup=False, highlight=False)
-    out.print(f"wrote {escape(str(folder / 'benchmark.html'))}")
+    out.print(f"wrote {plain(folder / 'benchmark.html')}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import typer
-from rich.markup import escape
 
 from openmoon.cli.arguments import Fresh, Overrides, RecipePath, load, out
+from openmoon.console import plain
 
 app = typer.Typer(no_args_is_help=True, help="CTR models on events and vectors: train, evaluate, report.")
 
@@ -44,4 +44,4 @@ def report(recipe: RecipePath, overrides: Overrides = None) -> None:
     loaded = load(recipe, overrides)
     from openmoon.steps.ctr_report import ctr_report
 
-    out.print(f"wrote {escape(str(ctr_report(loaded)))}")
+    out.print(f"wrote {plain(ctr_report(loaded))}")

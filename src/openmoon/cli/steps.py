@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from openmoon.cli.arguments import EncoderFolder, Fresh, Overrides, RecipePath, load, out
+from openmoon.console import plain
 
 app = typer.Typer()
 
@@ -103,7 +104,7 @@ def search(
         table.add_row(str(row["rank"]), f"{row['score']:.3f}", *words)
     out.print(table)
     if sheet:
-        out.print(f"wrote {escape(str(sheet))}")
+        out.print(f"wrote {plain(sheet)}")
 
 
 @app.command()
@@ -135,7 +136,7 @@ def heatmap(
     for one in maps:
         table.add_row(escape(one.label), f"{one.similarity:.3f}", f"{one.map.max():.3f}")
     out.print(table)
-    out.print(f"wrote {escape(str(to))}")
+    out.print(f"wrote {plain(to)}")
 
 
 @app.command()
@@ -144,7 +145,7 @@ def report(recipe: RecipePath, overrides: Overrides = None) -> None:
     loaded = load(recipe, overrides)
     from openmoon.steps.report import report
 
-    out.print(f"wrote {escape(str(report(loaded)))}")
+    out.print(f"wrote {plain(report(loaded))}")
 
 
 @app.command()

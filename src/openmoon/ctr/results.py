@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from openmoon.errors import UserError
 from openmoon.io import write_text
@@ -95,7 +95,7 @@ class CtrResult(BaseModel):
             raise UserError(f"{path}: no results of CTR models. `openmoon ctr evaluate` writes them.")
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, ValueError, OSError) as error:
+        except (ValueError, OSError) as error:  # pydantic's are ValueErrors
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"{path}: not results of CTR models ({reason}). `openmoon ctr evaluate` writes them anew."

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from rich.markup import escape
 
 from openmoon.builders.inference import fast_encoder
 from openmoon.builders.trained import latest_folder
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
-from openmoon.console import bar, console
+from openmoon.console import bar, console, plain
 from openmoon.data.coaugment.cutout import NoSubject, cut_out
 from openmoon.data.coaugment.endpoint import Endpoint, Failure, Request, ask_all
 from openmoon.data.coaugment.expansion import VERSION, Expansion, Job, draw_expansions, load_limited, run_all
@@ -63,8 +62,8 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
         table = write_table(folder / "augmented.parquet", made)
         _sheet(folder, table, work, items, config)
     kept = f"{int(table['kept'].sum()):,} of {len(table):,} rows kept"
-    console.print(f"  wrote {escape(str(folder / 'augmented.parquet'))} ({kept})")
-    console.print(f"  wrote {escape(str(folder / 'contact_sheet.png'))}")
+    console.print(f"  wrote {plain(folder / 'augmented.parquet')} ({kept})")
+    console.print(f"  wrote {plain(folder / 'contact_sheet.png')}")
     return summarise(table, len(products))
 
 

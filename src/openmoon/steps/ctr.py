@@ -6,11 +6,10 @@ import time
 
 import numpy as np
 import polars as pl
-from rich.markup import escape
 
 from openmoon.builders.ctr_bench import Bench, open_bench
 from openmoon.config import Recipe
-from openmoon.console import bar, console
+from openmoon.console import bar, console, plain
 from openmoon.ctr.evaluate import REFERENCE, HeldOut, baselines, held_out, load_scores, measure
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.results import CtrResult
@@ -40,7 +39,7 @@ def train_models(recipe: Recipe, fresh: bool = False) -> None:
                     if fresh:
                         clear(job.folder)
                     done = train(job, bench.log, bench.parts(name), bench.data_hash(name), show)
-            console.print(f"  {'wrote' if done else 'finished before:'} {escape(str(job.folder))}")
+            console.print(f"  {'wrote' if done else 'finished before:'} {plain(job.folder)}")
 
 
 def evaluate_models(recipe: Recipe) -> CtrResult:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_queries
 from openmoon.builders.trained import latest_folder
 from openmoon.builders.workspace import Workspace, open_workspace, require_size
 from openmoon.config import Recipe
-from openmoon.console import console
+from openmoon.console import console, plain
 from openmoon.evaluation.encode import Encode
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.evaluation.retrieval import evaluate_retrieval
@@ -77,7 +76,7 @@ def export(recipe: Recipe, out: Path | None = None, encoder_folder: Path | None 
         "recall": report.recall.model_dump(mode="json") if report.recall else None,
         "versions": versions(), "machine": machine(),
     })  # fmt: skip
-    console.print(f"  wrote {escape(str(folder))}")
+    console.print(f"  wrote {plain(folder)}")
     return report
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from openmoon.builders.held_out import can_evaluate
 from openmoon.builders.trained import starting_folder
 from openmoon.config import Recipe
-from openmoon.console import console
+from openmoon.console import console, plain
 from openmoon.data.shop import load_shop
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.steps.augment import augment
@@ -42,7 +40,7 @@ def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     _say("embed")
     embed(recipe)
     _say("report")
-    console.print(f"  wrote {escape(str(report(recipe)))}")
+    console.print(f"  wrote {plain(report(recipe))}")
     return result
 
 

@@ -40,9 +40,11 @@ def _steps(path: Path) -> Iterator[tuple[str, int]]:
     """The lines and their steps; a power cut leaves half a line, or zeros, which are left out."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:
-            yield line, int(json.loads(line)["step"])
+            step = int(json.loads(line)["step"])
         except (ValueError, KeyError, TypeError):
             continue
+        if line.endswith("\n"):  # else the next line would be written behind it
+            yield line, step
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
