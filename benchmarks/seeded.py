@@ -36,7 +36,7 @@ def run_all(
     first: dict[Path, tuple[Path, int]] = {}
     for path, seed in runs:
         recipe = with_seed(path, overrides, seed)
-        if (recipe.workdir / "evaluation.json").exists():
+        if _finished(recipe):
             continue
         if recipe.pretrain and ((recipe.posttrain and recipe.posttrain.coaugment) or _shared(recipe).workdir not in first):
             first[_shared(recipe).workdir] = path, seed
@@ -65,12 +65,9 @@ def with_seed(path: Path, overrides: list[str], seed: int) -> Recipe:
 
 def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalResult:
     recipe = with_seed(path, overrides, seed)
+    if (result := _finished(recipe)) is not None:
+        return result
     folder = recipe.workdir
-    done = folder / "evaluation.json"
-    if done.exists():
-        result = RetrievalResult.load(done)
-        if result.recipe == recipe.model_dump(mode="json") and result.data_hash == open_workspace(recipe).data_hash:
-            return result
     folder.mkdir(parents=True, exist_ok=True)
     first = _shared(recipe) if share and recipe.pretrain else recipe
     if first is not recipe:
@@ -79,6 +76,16 @@ def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalR
     if recipe.posttrain:
         posttrain(recipe)
     return evaluate(recipe)
+
+
+def _finished(recipe: Recipe) -> RetrievalResult | None:
+    """What a run of this recipe on this data found, None where there is none."""
+    done = recipe.workdir / "evaluation.json"
+    if not done.exists():
+        return None
+    result = RetrievalResult.load(done)
+    same = result.recipe == recipe.model_dump(mode="json") and result.data_hash == open_workspace(recipe).data_hash
+    return result if same else None
 
 
 def _begin(path: Path, overrides: list[str], seed: int) -> None:

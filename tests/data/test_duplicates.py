@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from openmoon.data.duplicates import Looks, _close_hashes, components, looks, near_duplicates
+from openmoon.data.duplicates import LOOK, _close_hashes, components, looks, near_duplicates
 from openmoon.data.images import load_image
 
 
@@ -29,7 +29,7 @@ def stored(image: Image.Image, quality: int = 90) -> np.ndarray:
 
 def test_hash_agrees_with_imagehash() -> None:
     images = [picture(seed).filter(ImageFilter.GaussianBlur(2)) for seed in range(40)]
-    ours = looks(np.stack([np.asarray(image) for image in images])).hashes
+    ours = looks(np.stack([np.asarray(image) for image in images]))["hash"]
     theirs = np.array([int(str(imagehash.phash(image)), 16) for image in images], np.uint64)
     assert np.bitwise_count(ours ^ theirs).mean() < 2
 
@@ -38,7 +38,7 @@ def test_hash_agrees_with_imagehash() -> None:
 def test_thumbnails_are_cell_means(side: int) -> None:
     pixels = np.full((2, side, side, 3), 40, np.uint8)
     pixels[1, :, side // 2 :] = 200
-    thumbnails = looks(pixels).thumbnails
+    thumbnails = looks(pixels)["thumbnail"]
     assert (thumbnails[0] == 40).all()
     assert (thumbnails[1, :, :7] == 40).all()
     assert (thumbnails[1, :, 9:] == 200).all()
@@ -76,7 +76,7 @@ def test_close_hashes_are_all_found(values: list[int], distance: int, data: st.D
 
 
 @given(st.integers(1, 30), st.data())
-def testcomponents_are_connected(count: int, data: st.DataObject) -> None:
+def test_components_are_connected(count: int, data: st.DataObject) -> None:
     node = st.integers(0, count - 1)
     pairs = np.array(data.draw(st.lists(st.tuples(node, node), max_size=40)), np.int64).reshape(-1, 2)
     labels = components(pairs, count)
@@ -88,6 +88,5 @@ def testcomponents_are_connected(count: int, data: st.DataObject) -> None:
 
 
 def test_nothing_and_one_picture() -> None:
-    empty = Looks(np.empty(0, np.uint64), np.empty((0, 16, 16, 3), np.uint8))
-    assert len(near_duplicates(empty)) == 0
+    assert len(near_duplicates(np.empty(0, LOOK))) == 0
     assert near_duplicates(looks(np.zeros((1, 32, 32, 3), np.uint8))).tolist() == [0]

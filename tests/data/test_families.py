@@ -59,3 +59,14 @@ def test_copies_are_never_on_two_sides(pictured: tuple[pl.DataFrame, ImageCache]
     apart = [split_catalog(products, cache, SplitConfig(val=0.2, test=0.3, seed=seed, together="spu"))["split"].to_list()
              for seed in range(20)]  # fmt: skip
     assert any(split[1] != split[4] for split in apart)
+
+
+def test_what_pictures_look_like_is_computed_once(
+    pictured: tuple[pl.DataFrame, ImageCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products, cache = pictured
+    first = families(products["spu_id"][:6], products["image_key"][:6], cache).to_list()
+    whole = families(products["spu_id"], products["image_key"], cache).to_list()
+    assert whole[:6] == first
+    monkeypatch.setattr(ImageCache, "pixels", lambda *_: pytest.fail("the pixels were read again"))
+    assert families(products["spu_id"], products["image_key"], ImageCache(cache.folder.parent, 64)).to_list() == whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,11 @@ DISTANCE = 4  # bits of 64 that may differ
 LEVELS = 32  # of 0–255, that any cell of the thumbnails may differ
 BLOCK = 4096  # rows or pairs that are compared at once
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LOOK = np.dtype([("hash", np.uint64), ("thumbnail", np.uint8, (16, 16, 3))])  # what a picture looks like
 
 
-class Looks(NamedTuple):
-    """What N pictures look like: `hashes` (N,) uint64, `thumbnails` (N, 16, 16, 3) uint8."""
-
-    hashes: npt.NDArray[np.uint64]
-    thumbnails: npt.NDArray[np.uint8]
-
-
-def looks(pixels: npt.NDArray[np.uint8]) -> Looks:
-    """Perceptual hashes and thumbnails of (N, S, S, 3) uint8 pictures, S at least 32.
+def looks(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
+    """Perceptual hashes and thumbnails, (N,) of `LOOK`, of (N, S, S, 3) uint8 pictures, S at least 32.
 
     The hash is pHash as in the imagehash package (the low 8×8 frequencies of a 32×32 grey picture against their
     median), for a batch at once and with an area mean for the reduction.
@@ -31,20 +25,22 @@ def looks(pixels: npt.NDArray[np.uint8]) -> Looks:
     low = _dct(8, 32)
     frequencies = (low @ (small @ LUMA) @ low.T).reshape(len(pixels), 64)
     bits = frequencies > np.median(frequencies, axis=1, keepdims=True)
-    hashes = np.packbits(bits, axis=1).view(">u8").astype(np.uint64)[:, 0]
-    return Looks(hashes, _cell_means(small, 16).round().astype(np.uint8))
+    found = np.empty(len(pixels), LOOK)
+    found["hash"] = np.packbits(bits, axis=1).view(">u8")[:, 0]
+    found["thumbnail"] = _cell_means(small, 16).round()
+    return found
 
 
-def near_duplicates(found: Looks, distance: int = DISTANCE, levels: int = LEVELS) -> npt.NDArray[np.int64]:
-    """Label (N,) int64 per picture: pictures that look the same, directly or over others, share one.
+def near_duplicates(found: npt.NDArray[np.void], distance: int = DISTANCE, levels: int = LEVELS) -> npt.NDArray[np.int64]:
+    """Label (N,) int64 per `LOOK`: pictures that look the same, directly or over others, share one.
 
     Two pictures look the same when at most `distance` bits of their hashes differ and no cell of their thumbnails
     differs by more than `levels`: hashes alone call all shoes on white the same, and a red and a blue shirt. Copies
     that were compressed, resized or made a little brighter are found; cropped ones mostly are not.
     """
-    pairs = _close_hashes(found.hashes, distance)
-    same = [_alike(found.thumbnails, block, levels) for block in np.array_split(pairs, len(pairs) // BLOCK + 1)]
-    return components(pairs[np.concatenate(same)], len(found.hashes))
+    pairs = _close_hashes(np.ascontiguousarray(found["hash"]), distance)
+    same = [_alike(found["thumbnail"], block, levels) for block in np.array_split(pairs, len(pairs) // BLOCK + 1)]
+    return components(pairs[np.concatenate(same)], len(found))
 
 
 def _alike(thumbnails: npt.NDArray[np.uint8], pairs: npt.NDArray[np.int64], levels: int) -> npt.NDArray[np.bool_]:

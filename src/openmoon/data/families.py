@@ -9,19 +9,23 @@ import numpy.typing as npt
 import polars as pl
 
 from openmoon.config import SplitConfig
-from openmoon.data.duplicates import Looks, components, looks, near_duplicates
+from openmoon.data.duplicates import LOOK, components, looks, near_duplicates
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.splits import split_products
+from openmoon.data.store import RaggedStore
 
 BATCH = 256  # pictures in memory at once
+VERSION = 1  # raise it when `looks` comes to say otherwise
 
 
 def look_alikes(keys: Sequence[str], images: ImageCache) -> npt.NDArray[np.int64]:
-    """Label (N,) int64 of N distinct pictures in the cache: those that look the same share one."""
-    if not len(keys):
-        return np.empty(0, np.int64)
-    batches = [looks(images.pixels(list(keys[i : i + BATCH]))) for i in range(0, len(keys), BATCH)]
-    return near_duplicates(Looks(*(np.concatenate(part) for part in zip(*batches, strict=True))))
+    """Label (N,) int64 of N distinct pictures in the cache: those that look the same share one. What they look like is
+    kept beside their pixels."""
+    kept = RaggedStore(images.folder / f"looks-v{VERSION}", (), LOOK)
+    new = kept.missing(keys)
+    for batch in (new[start : start + BATCH] for start in range(0, len(new), BATCH)):
+        kept.append(batch, list(looks(images.pixels(batch))[:, None]))
+    return near_duplicates(kept.rows[kept.locate(keys)[0]])
 
 
 def families(spus: pl.Series, keys: pl.Series, images: ImageCache) -> pl.Series:
