@@ -107,3 +107,11 @@ def test_a_model_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither a saved encoder") as failed:
         open_system("x", str(tmp_path / "nothing"), None, None, tmp_path)  # type: ignore[arg-type]
     assert "\n" not in str(failed.value)
+
+
+def test_a_saved_encoder_that_was_cut_off_is_called_damaged(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    config = tmp_path / "encoder" / "config.json"
+    config.write_text(config.read_text()[:50])
+    with pytest.raises(UserError, match=r"not JSON .* the encoder is damaged"):
+        open_system("x", str(config.parent), None, None, tmp_path)  # type: ignore[arg-type]

@@ -198,6 +198,7 @@ def test_search_in_anyones_table(tmp_path):
     ({"product_id": [b"\xff"]}, "not a readable vectors table"),
     ({"vector": pl.Series([[]], dtype=pl.Array(pl.Float32, 0))}, "expected a fixed-size list of float32"),
     ({"vector": pl.Series([[np.nan, 1]], dtype=pl.Array(pl.Float32, 2))}, "NaN or infinity"),
+    ({"product_id": ["a", "a"], "vector": pl.Series([[1, 0]] * 2, dtype=pl.Array(pl.Float32, 2))}, "several vectors of .* 'a'"),
 ])  # fmt: skip
 def test_tables_that_cannot_be_searched(tmp_path, columns, message):
     good = {"product_id": ["a"], "vector": pl.Series([[1, 0]], dtype=pl.Array(pl.Float32, 2))}

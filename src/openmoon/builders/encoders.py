@@ -46,11 +46,14 @@ def named_sources(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def is_saved_encoder(source: str) -> bool:
-    """Whether it is a folder that `ProductEncoder.save_pretrained` wrote."""
+    """Whether it is a folder that `ProductEncoder.save_pretrained` wrote, or one whose config.json is damaged, of which
+    `from_pretrained` says so."""
     try:
         config = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return False
+    except ValueError:
+        return True
     return isinstance(config, dict) and {"format", "encoder"} <= set(config)
 
 

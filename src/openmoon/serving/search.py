@@ -26,7 +26,8 @@ def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_i
         product that stands first in the table comes first.
 
     Raises:
-        UserError: no table, a broken one, an empty one, another encoder, or vectors of another length.
+        UserError: no table, a broken one, an empty one, another encoder, vectors of another length, or a product that a
+            query finds twice.
     """
     queries = np.atleast_2d(np.asarray(query_vectors, np.float32))
     table = VectorTable(vectors_path, [*PRODUCT, "vector"] if encoder_id is None else COLUMNS)
@@ -50,7 +51,10 @@ def search(vectors_path: Path, query_vectors: np.ndarray, k: int = 10, encoder_i
         }
     )
     ids = _ids_of(table, found["row"].unique())
-    return found.join(ids, on="row", maintain_order="left").select("query", "rank", "product_id", "score")
+    named = found.join(ids, on="row", maintain_order="left").select("query", "rank", "product_id", "score")
+    if (twice := named.filter(pl.struct("query", "product_id").is_duplicated())).height:
+        raise UserError(f"{vectors_path}: has several vectors of product {twice['product_id'][0]!r}; keep one.")
+    return named
 
 
 def _normalised(vectors: np.ndarray) -> np.ndarray:
