@@ -30,7 +30,7 @@ from openmoon.config import load_recipe
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, write_json
 from openmoon.models.encoder import ProductEncoder, build_encoder
-from openmoon.models.experts import COMPOSITIONS
+from openmoon.models.experts import COMPOSITIONS, LOAD
 from openmoon.models.tokens import Tokens
 from openmoon.runtime import machine, versions
 
@@ -74,7 +74,7 @@ def usage(encoder: ProductEncoder, batches: list[tuple[Tokens | None, Tokens | N
     for image, text in batches:
         shown = {"text": (None, text), "image": (image, None), "text+image": (image, text)}
         routed = [encoder.routed(*shown[name])[1] for name in COMPOSITIONS]
-        found.append(torch.stack([routing[:, 1] for routing in routed if routing is not None], 1))
+        found.append(torch.stack([routing[:, LOAD] for routing in routed if routing is not None], 1))
     return torch.cat(found).mean(0).transpose(0, 1).numpy()
 
 

@@ -76,6 +76,8 @@ def test_routing_says_where_tokens_went() -> None:
     torch.testing.assert_close(routing.probability[2], gates.mean(0))
     counts = gates.topk(2).indices.flatten().bincount(minlength=EXPERTS)
     torch.testing.assert_close(routing.load[2], counts / counts.sum(), check_dtype=False)
+    kept = gates * (gates >= gates.topk(2).values[:, 1:])
+    torch.testing.assert_close(routing.gate[2], (kept / kept.sum(1, keepdim=True)).mean(0))
 
 
 def test_the_router_sees_what_an_input_is_composed_of() -> None:
@@ -83,6 +85,17 @@ def test_the_router_sees_what_an_input_is_composed_of() -> None:
     x, mask, _ = tokens()
     found = [experts(x, mask, torch.full((5,), kind))[1].probability for kind in range(3)]
     assert all((found[a] - found[b]).abs().max() > 1e-3 for a, b in ((0, 1), (1, 2)))
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+def test_each_composition_leans_to_experts_of_its_own(count: int) -> None:
+    torch.manual_seed(0)
+    experts = Experts(filled(), WIDTH, count, 1).double()
+    x, mask, _ = tokens()
+    loads = torch.stack([experts(x, mask, torch.full((5,), kind))[1].load.mean(0) for kind in range(3)])
+    favourites = loads.argmax(1)
+    assert len(favourites.unique()) == min(count, 3)
+    assert (loads.max(1).values > 1 / count).all()
 
 
 def routed_config(config: EncoderConfig) -> EncoderConfig:
@@ -103,7 +116,7 @@ def test_an_upcycled_encoder_starts_as_the_dense_one(tiny_encoder: ProductEncode
         vectors, routing = tiny_encoder.routed(*one)
         torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=1e-5)
         assert routing is not None
-        assert routing.shape == (4, 2, 1, EXPERTS)
+        assert routing.shape == (4, 3, 1, EXPERTS)
 
 
 def test_an_encoder_with_experts_is_saved_and_loaded(

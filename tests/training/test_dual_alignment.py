@@ -10,7 +10,15 @@ import torch
 
 from openmoon.data.views import Parts, Views
 from openmoon.losses import info_nce, matryoshka, same_identity
-from openmoon.losses.dual_alignment import AlignmentMatrix, load_balance, objective_weights, sparsity, weight_balance
+from openmoon.losses.dual_alignment import (
+    SHARPNESS,
+    AlignmentMatrix,
+    load_balance,
+    objective_weights,
+    sparsity,
+    weight_balance,
+)
+from openmoon.models.experts import GATE, LOAD, PROBABILITY
 from openmoon.training.contrast import Contrast
 from openmoon.training.dual_alignment import IDENTITIES, OBJECTIVES, Alignment, dual_alignment_objective
 from openmoon.training.plan import Encoded, Plan
@@ -58,6 +66,22 @@ def expected_losses(whole: Views, encoded: list[torch.Tensor]) -> dict[str, torc
     return found
 
 
+def expected_within(plan: Plan, encoded: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """By hand: the picture of each product that has both among the texts of the others, and the other way round."""
+    chosen = pairs().item[ROWS]
+    pictures, texts = plan.views[-2:]
+    both = [n for n, product in enumerate(chosen) if items().has("rich+image", complete=True)[product]]
+    shown = [items().images[chosen[n]] for n in both]
+    assert list(pictures.images) == shown
+    names = list(zip(SPUS[chosen[both]], pictures.images, texts.texts, strict=True))
+    alike = torch.tensor([[any(a == b for a, b in zip(one, other, strict=True)) for other in names] for one in names])
+    alike.fill_diagonal_(False)
+    assert alike.any()
+    compare = partial(info_nce, temperature=0.1, ignore=alike)
+    return {name: matryoshka(compare, sides, [4, 8]).mean()
+            for name, sides in zip(OBJECTIVES[3:], (encoded[-2:], encoded[:-3:-1]), strict=True)}  # fmt: skip
+
+
 def test_what_another_query_of_the_same_words_chose_is_no_negative() -> None:
     """Two shoppers say the same, one shows a photo as well: under words alone they ask one question."""
     queries = Parts({"text": column("red boot", "red boot", "lamp")}, column("photo", None, None))
@@ -81,6 +105,11 @@ def test_queries_of_every_kind_meet_products() -> None:
         sides = [encoded[1 + place], encoded[0]]
         for mine, theirs in zip(torch.autograd.grad(losses[name], sides, retain_graph=True),
                                 torch.autograd.grad(expected, sides, retain_graph=True), strict=True):  # fmt: skip
+            torch.testing.assert_close(mine, theirs)
+    for name, expected in expected_within(plan, encoded).items():
+        torch.testing.assert_close(losses[name], expected)
+        for mine, theirs in zip(torch.autograd.grad(losses[name], encoded[-2:], retain_graph=True),
+                                torch.autograd.grad(expected, encoded[-2:], retain_graph=True), strict=True):  # fmt: skip
             torch.testing.assert_close(mine, theirs)
 
 
@@ -138,21 +167,21 @@ def test_routing_decides_the_weights_and_no_gradient_lowers_them() -> None:
     torch.manual_seed(0)
     matrix = AlignmentMatrix(3, len(OBJECTIVES)).double()
     with torch.no_grad():
-        matrix.logits.normal_()
+        matrix.weight.normal_(std=1 / SHARPNESS)
     plan = plan_of(matrix)
     generator = torch.Generator().manual_seed(1)
-    routing = [torch.rand(len(v), 2, 2, 3, generator=generator, dtype=torch.float64).softmax(-1) for v in plan.views]
+    routing = [torch.rand(len(v), 3, 2, 3, generator=generator, dtype=torch.float64).softmax(-1) for v in plan.views]
     output = plan.loss([Encoded(vectors(v), r) for v, r in zip(plan.views, routing, strict=True)])
     plain = plan_of().loss([Encoded(vectors(v)) for v in plan.views]).losses
     sides = [(1, 0), (2, 0), (3, 0), (4, 5), (5, 4)]
-    usage = torch.stack([(routing[a][:, 0].mean((0, 1)) + routing[b][:, 0].mean((0, 1))) / 2 for a, b in sides])
+    usage = torch.stack([(routing[a][:, GATE].mean((0, 1)) + routing[b][:, GATE].mean((0, 1))) / 2 for a, b in sides])
     weights = objective_weights(usage, matrix())
     for place, name in enumerate(OBJECTIVES):
         torch.testing.assert_close(output.losses[name], weights[place] * plain[name])
         assert not output.losses[name].requires_grad
         assert output.figures[f"weight, {name}"] == pytest.approx(weights[place].item())
     every = torch.cat(routing)
-    torch.testing.assert_close(output.losses["load balance"], 0.01 * load_balance(every[:, 0], every[:, 1]))
+    torch.testing.assert_close(output.losses["load balance"], 0.01 * load_balance(every[:, PROBABILITY], every[:, LOAD]))
     torch.testing.assert_close(output.losses["weight balance"], 0.1 * weight_balance(weights, weights > 0))
     torch.testing.assert_close(output.losses["sparsity"], 0.01 * sparsity(matrix()))
 

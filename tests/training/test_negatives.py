@@ -44,9 +44,16 @@ def test_the_class_pool_draws_from_the_own_category_by_its_share() -> None:
     drawn = pool.draw(np.array([0, 1]), np.random.default_rng(0))
     own = np.isin(drawn[0], [3, 4])
     assert abs(own.mean() - 0.25) < 0.05
-    elsewhere = drawn[0][~own & (drawn[0] >= 0)]
-    assert set(category[elsewhere]) == {1, 2}
-    assert set(category[drawn[1][drawn[1] >= 0]]) == {0, 2}  # nothing was passed by for pair 1
+    assert set(drawn[0][~own]) == set(range(10, 30))
+    elsewhere = drawn[1][drawn[1] >= 0]
+    assert set(elsewhere) == {*range(10), *range(20, 30)}
+    assert abs(len(elsewhere) / 2000 - 0.75) < 0.05  # nothing was passed by for pair 1
+
+
+def test_a_shop_of_one_category_has_nothing_outside_of_it() -> None:
+    pool = ClassPool(Lists.group(np.array([0, 0]), np.array([3, 4]), 1), np.arange(9), np.zeros(9, int), np.array([0]), 0.5, 200)
+    drawn = pool.draw(np.array([0]), np.random.default_rng(0))
+    assert set(drawn[0]) == {-1, 3, 4}
 
 
 def test_the_contrast_meets_hard_negatives_and_the_queue() -> None:

@@ -17,6 +17,7 @@ from openmoon.data.views import Parts, Views
 from openmoon.io import hash_number
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.losses.dual_alignment import load_balance
+from openmoon.models.experts import LOAD, PROBABILITY
 from openmoon.training.contrast import Contrast
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
@@ -256,10 +257,10 @@ def test_experts_are_used_alike_under_the_mix_too() -> None:
     plan = posttraining_objective(Contrast(tau, (8,)), pairs(), items(), np.arange(N), mix(), balance=0.5)(
         rows, np.random.default_rng(0), 0.0
     )  # fmt: skip
-    routing = [torch.rand(5, 2, 1, 3, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in (1, 2)]
+    routing = [torch.rand(5, 3, 1, 3, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in (1, 2)]
     losses = plan.loss([Encoded(vectors(v), r) for v, r in zip(plan.views, routing, strict=True)]).losses
     every = torch.cat(routing)
-    torch.testing.assert_close(losses["load balance"], 0.5 * load_balance(every[:, 0], every[:, 1]))
+    torch.testing.assert_close(losses["load balance"], 0.5 * load_balance(every[:, PROBABILITY], every[:, LOAD]))
     assert set(loss_of(plan)) == {"info_nce"}
 
 

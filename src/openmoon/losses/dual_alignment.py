@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+SHARPNESS = 30.0  # of the softmax over W*: what Adam's steps of 0.001 move in some hundred steps is to tell objectives apart
+
 
 class AlignmentMatrix(nn.Module):
     """W*, (experts, objectives), starting near zero: every expert serves every objective alike, but for what the sparsity term
@@ -17,17 +19,17 @@ class AlignmentMatrix(nn.Module):
 
     def __init__(self, experts: int, objectives: int) -> None:
         super().__init__()
-        self.logits = nn.Parameter(0.01 * torch.randn(experts, objectives))
+        self.weight = nn.Parameter(0.1 / SHARPNESS * torch.randn(experts, objectives))
 
     def forward(self) -> Tensor:
         """p (experts, objectives): each expert's shares, rows sum to 1."""
-        return self.logits.softmax(1)
+        return (SHARPNESS * self.weight).softmax(1)
 
 
 def objective_weights(usage: Tensor, served: Tensor) -> Tensor:
     """ω (M,), with Σω = M: `ω_m ∝ Σ_z usage_mz · served_zm`.
 
-    `usage` (M, Z) is the mean routing weight of the inputs of objective m, rows sum to 1; `served` (Z, M) the matrix p. An
+    `usage` (M, Z) is the mean gate of the tokens of objective m, rows sum to 1; `served` (Z, M) the matrix p. An
     objective that is absent from the batch has a row of zeros and weight 0; the others share M.
     """
     raw = (usage * served.T).sum(1)

@@ -2,26 +2,33 @@
 
 MOON2.0 puts experts in place of FFNs, routed with a view to the modalities that an input is composed of. Reconstructed: 4
 experts of which 2 see each token, in the later half of the layers, starting as copies of the dense FFN, so that the encoder
-first computes what it did before ("upcycling", Komatsuzaki et al. 2023).
+first computes what it did before ("upcycling", Komatsuzaki et al. 2023). Ours: each composition leans to experts of its own
+from the start, since copies that see the same tokens stay copies.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 COMPOSITIONS = ("text", "image", "text+image")
+LEAN = 1.0  # of the routing logits: how far they differ between experts at the start, by composition alone
 
 
 class Routing(NamedTuple):
-    """How the tokens of each input were shared out: mean `probability` and `load`, the share of them that each expert got;
-    both (B, Z), rows sum to 1."""
+    """How the tokens of each input were shared out: mean `probability` of the router, `load`, the share of the tokens that
+    each expert got, and `gate`, the mean weight of its answers; all (B, Z), rows sum to 1."""
 
     probability: Tensor
     load: Tensor
+    gate: Tensor
+
+
+PROBABILITY, LOAD, GATE = range(3)  # places of its parts in what the fusion stacks
 
 
 class Experts(nn.Module):
@@ -35,7 +42,7 @@ class Experts(nn.Module):
         super().__init__()
         self.top = top
         self.router = nn.Linear(width, count, bias=False)
-        self.composition = nn.Parameter(torch.zeros(len(COMPOSITIONS), count))
+        self.composition = nn.Parameter(LEAN * _spread(count))
         self.experts = nn.ModuleList(copy.deepcopy(dense) for _ in range(count))
         nn.init.normal_(self.router.weight, std=0.02)
 
@@ -57,13 +64,20 @@ class Experts(nn.Module):
             mixed = mixed.index_add(0, token, expert(tokens[token]) * weight[part, None])
         out = torch.zeros_like(x).index_put((row, place), mixed)
         load = torch.zeros_like(probability).scatter(1, chosen, 1 / self.top)
-        return out, Routing(_mean_by_row(probability, row, mask), _mean_by_row(load, row, mask))
+        gate = torch.zeros_like(probability).scatter(1, chosen, weight.view_as(chosen))
+        return out, Routing(*(_mean_by_row(values, row, mask) for values in (probability, load, gate)))
 
 
 def upcycle(layers: nn.ModuleList, width: int, count: int, top: int) -> None:
     """Put experts in the place of the dense feed-forward networks of the later half of the fusion layers."""
     for layer in list(layers)[len(layers) // 2 :]:
         layer.feed_forward = Experts(layer.feed_forward, width, count, top)  # type: ignore[arg-type]
+
+
+def _spread(count: int) -> Tensor:
+    """(3, count): cosines between compositions and experts, both evenly spaced on a circle."""
+    angle = torch.arange(len(COMPOSITIONS))[:, None] / len(COMPOSITIONS) - torch.arange(count) / count
+    return torch.cos(2 * math.pi * angle)
 
 
 def _mean_by_row(values: Tensor, row: Tensor, mask: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class Fusion(nn.Module):
             nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tokens | None, text: Tokens | None) -> tuple[Tensor, Tensor | None]:
-        """Vectors (B, dim), and of L layers with Z experts the routing (B, 2, L, Z): mean probability, then load."""
+        """Vectors (B, dim), and of L layers with Z experts the routing (B, 3, L, Z): `Routing` of every layer."""
         parts, masks = [], []
         for kind, tokens, project in ((IMAGE, image, self.image_in), (TEXT, text, self.text_in)):
             if tokens is not None:

@@ -22,6 +22,7 @@ from openmoon.losses.dual_alignment import (
     sparsity,
     weight_balance,
 )
+from openmoon.models.experts import GATE
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives, Weigh
@@ -168,14 +169,14 @@ def _loss(
 
 
 def _usage(meetings: list[_Meeting], encoded: Sequence[Encoded]) -> Tensor:
-    """(M, Z): the mean routing weight of what meets in each objective, both sides and all layers alike."""
+    """(M, Z): the mean gate of what meets in each objective, both sides, all inputs and all layers alike."""
     first = encoded[0].routing
     if first is None:
         raise ValueError("an alignment matrix needs an encoder with experts")
     rows = [first.new_zeros(first.shape[-1])] * len(OBJECTIVES)
     for meeting in meetings:
         sides = [encoded[place].routing for place in (meeting.query, meeting.item)]
-        means = [side[:, 0].mean((0, 1)) for side in sides if side is not None]
+        means = [side[:, GATE].mean((0, 1)) for side in sides if side is not None]
         rows[meeting.objective] = torch.stack(means).mean(0)
     return torch.stack(rows)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -46,7 +46,8 @@ class FromLog:
 @dataclass(frozen=True)
 class ClassPool:
     """`count` products for each pair: with probability `same` one of the item's own category that was shown for the query and
-    not clicked (`passed`), else any of `products` (N,) of another category. `category` (all products,) and `item` (P,)."""
+    not clicked (`passed`; none where nothing was), else any of `products` (N,) of another category. `category` (all products,)
+    and `item` (P,)."""
 
     passed: Lists
     products: np.ndarray
@@ -57,10 +58,22 @@ class ClassPool:
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         inside = self.passed.draw(rows, self.count, rng)
-        outside = self.products[rng.integers(0, len(self.products), inside.shape)]
+        return np.where(rng.random(inside.shape) < self.same, inside, self._outside(rows, rng))
+
+    def _outside(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        by_category, categories = self._by_category
         own = self.category[self.item[rows]][:, None]
-        outside = np.where(self.category[outside] == own, -1, outside)
-        return np.where(rng.random(inside.shape) < self.same, inside, outside)
+        first, after = (np.searchsorted(categories, own, side) for side in ("left", "right"))
+        others = len(categories) - (after - first)
+        place = (rng.random((len(rows), self.count)) * others).astype(np.int64)
+        place += np.where(place >= first, after - first, 0)
+        return np.where(others > 0, by_category[np.minimum(place, len(by_category) - 1)], -1)
+
+    @cached_property
+    def _by_category(self) -> tuple[np.ndarray, np.ndarray]:
+        """The products in the order of their categories, and these."""
+        order = np.argsort(self.category[self.products], kind="stable")
+        return self.products[order], self.category[self.products][order]
 
 
 @dataclass(frozen=True)

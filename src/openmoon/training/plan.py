@@ -17,8 +17,8 @@ from openmoon.data.views import Views
 
 
 class Encoded(NamedTuple):
-    """`vectors` (B, D), unit length, and how their tokens were routed among experts, (B, 2, L, Z): mean probability and load
-    per layer (`models/experts.py`); None for a dense encoder."""
+    """`vectors` (B, D), unit length, and how their tokens were routed among experts, (B, 3, L, Z): `Routing` of
+    every layer (`models/experts.py`); None for a dense encoder."""
 
     vectors: Tensor
     routing: Tensor | None = None

@@ -14,6 +14,7 @@ from openmoon.data.lists import Lists
 from openmoon.data.views import Parts, Views
 from openmoon.io import content_hash
 from openmoon.losses.dual_alignment import load_balance
+from openmoon.models.experts import LOAD, PROBABILITY
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
@@ -96,7 +97,7 @@ def balanced(encoded: Sequence[Encoded], weight: float) -> dict[str, Tensor]:
     if not routings:
         return {}
     routing = torch.cat(routings)
-    return {"load balance": weight * load_balance(routing[:, 0], routing[:, 1])}
+    return {"load balance": weight * load_balance(routing[:, PROBABILITY], routing[:, LOAD])}
 
 
 def posttraining_objective(
