@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from labelled import LabelAccuracy, label_accuracy
 
 from openmoon.builders.trained import starting_folder, trained_folder
 from openmoon.builders.workspace import open_workspace
@@ -21,6 +23,13 @@ from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
 
 
+class Measured(NamedTuple):
+    """What was found of the encoder that a run ended with."""
+
+    result: RetrievalResult
+    labels: LabelAccuracy
+
+
 def run(path: Path, overrides: list[str], seed: int) -> RetrievalResult:
     """Results go to `<workdir>-seed<N>`, tokens to a cache beside it; a finished run of the same recipe and data is not run
     again."""
@@ -29,9 +38,9 @@ def run(path: Path, overrides: list[str], seed: int) -> RetrievalResult:
 
 def run_all(
     paths: Sequence[Path], overrides: list[str], seeds: Sequence[int], jobs: int = 1
-) -> Iterator[tuple[Path, RetrievalResult]]:
-    """`run` of every recipe with every seed, seed by seed, `jobs` at a time. Runs that agree on seed, data, dense encoder and
-    stage 1 train stage 1 once, before any of them starts."""
+) -> Iterator[tuple[Path, Measured]]:
+    """`run` of every recipe with every seed, seed by seed, `jobs` at a time, and what its encoder tells of labels. Runs that
+    agree on seed, data, dense encoder and stage 1 train stage 1 once, before any of them starts."""
     runs = [(path, seed) for seed in seeds for path in paths]
     first: dict[Path, tuple[Path, int]] = {}
     for path, seed in runs:
@@ -45,7 +54,7 @@ def run_all(
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), first.values()))
         yield from zip(
-            (path for path, _ in runs), pool.map(lambda one: _apart(_run, one[0], overrides, one[1], True), runs), strict=True
+            (path for path, _ in runs), pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), runs), strict=True
         )
 
 
@@ -76,6 +85,11 @@ def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalR
     if recipe.posttrain:
         posttrain(recipe)
     return evaluate(recipe)
+
+
+def _measured(path: Path, overrides: list[str], seed: int) -> Measured:
+    result = _run(path, overrides, seed, True)
+    return Measured(result, label_accuracy(with_seed(path, overrides, seed)))
 
 
 def _finished(recipe: Recipe) -> RetrievalResult | None:
