@@ -38,6 +38,12 @@ def test_leftovers_of_killed_writes_are_swept_and_live_ones_kept(tmp_path: Path)
     assert {p.name for p in tmp_path.iterdir()} == {"a.b", live.name, other.name}
 
 
+@pytest.mark.parametrize("name", [".", "..", "/", "a/.."])
+def test_a_place_without_a_name_of_its_own_is_not_written(name: str) -> None:
+    with pytest.raises(UserError, match="is a folder that is there"), atomic_path(Path(name)):
+        pass
+
+
 def test_one_process_in_a_folder(tmp_path: Path) -> None:
     code = "import sys, time; from pathlib import Path; from openmoon.io import alone\n"
     code += f"with alone(Path({str(tmp_path)!r})): print('in', flush=True); time.sleep(60)"

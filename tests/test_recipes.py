@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from openmoon.config import load_recipe
+from openmoon.config.recipe import load_data
 from openmoon.errors import UserError
 from openmoon.evaluation.expected import Expected
 
@@ -102,6 +103,8 @@ def test_there_are_recipes() -> None:
         ("encoder.dims=[0, 64]", "encoder.dims.0: Input should be greater"),
         ("pretrain={image_text: 0, self_supervision: 0}", "nothing to learn; use pretrain: null"),
         ("posttrain.mix=[{query: text, item: picture, share: 1}]", "posttrain.mix.0.item: Input should be"),
+        ("data.columns.catlog.title=name", "unknown key 'data.columns.catlog'. Did you mean 'catalog'?"),
+        ("data.split.test=-1", "data.split.test"),
         ("encoder.image.sice=3", "unknown key 'encoder.image.sice'. Did you mean 'size'?"),
     ],
 )
@@ -154,3 +157,20 @@ def test_a_base_that_leads_nowhere_is_named(tmp_path: Path, base: str, message: 
     own.write_text(f"base: {base}\nname: own\nworkdir: runs/own\n")
     with pytest.raises(UserError, match=message):
         load_recipe(own)
+
+
+def test_a_command_without_a_recipe_takes_how_a_table_is_read(tmp_path: Path) -> None:
+    config = load_data(["data.columns.catalog.product_id=sku", "data.attributes=[colour]"], tmp_path / "c.csv")
+    assert config.catalog == tmp_path / "c.csv"
+    assert config.columns == {"catalog": {"product_id": "sku"}}
+    assert config.attributes == ["colour"]
+    for override, message in (("posttrain.lr=1", "this command takes no recipe"), ("data.colums={}", "Did you mean 'columns'"),
+                              ("data.columns.catalogue.title=x", "Did you mean 'catalog'")):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            load_data([override], tmp_path / "c.csv")
+
+
+def test_labelled_queries_have_columns_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("name: r\nworkdir: r\n")
+    found = load_recipe(tmp_path / "r.yaml", ["data.columns.queries.product_id=sku"])
+    assert found.data.columns == {"queries": {"product_id": "sku"}}

@@ -35,6 +35,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     full disk becomes a `UserError`.
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise UserError(f"{path}: is a folder that is there; name what is to be written in it.")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from openmoon.builders.held_out import held_out_queries
 from openmoon.builders.workspace import Workspace, cache_folder, open_workspace
 from openmoon.config import Recipe
 from openmoon.data.check import check_shop
@@ -136,3 +137,19 @@ def test_unreadable_photos_are_reported_whatever_the_moment(folder: Path) -> Non
 def test_a_moment_before_all_events_is_an_error(folder: Path) -> None:
     with pytest.raises(UserError, match=r"data\.until: none of the 31 usable events is before .*first is of 2024-01-01"):
         opened(folder, until="2024-01-01")
+
+
+def test_a_training_never_opens_the_labels_of_the_evaluation(folder: Path) -> None:
+    settings = recipe(folder, queries="truth/queries.parquet")
+    assert open_workspace(settings).shop.queries is None
+    with pytest.raises(UserError, match=r"queries\.parquet"):
+        open_workspace(settings, labels=True)
+    with pytest.raises(ValueError, match="without its labels"):
+        held_out_queries(open_workspace(settings))
+
+
+def test_events_that_were_all_rejected_are_said_to_be(folder: Path) -> None:
+    events = pl.read_parquet(folder / "events.parquet").with_columns(product_id=pl.lit("stranger"))
+    events.write_parquet(folder / "events.parquet")
+    with pytest.raises(UserError, match=r"no usable row in it; all \d+ rows were rejected, .* product_id is not in the catalog"):
+        _ = opened(folder).pairs

@@ -100,8 +100,21 @@ def test_everything_unusable_is_in_rejected_parquet(folder: Path, report: CheckR
     pictures = rejected.filter(table="images").sort("product_id")
     assert pictures["product_id"].to_list() == ["p1", "p2"]
     assert pictures["record"].to_list() == [str(folder / "1.jpg"), str(folder / "2.jpg")]
+    assert not report.stops_training
     saved = json.loads((folder / "out" / "check.json").read_text())
     assert saved["warnings"] == report.warnings
+
+
+def test_a_shared_unreadable_picture_is_reported_for_every_product_and_creative(folder: Path) -> None:
+    catalog = pl.read_parquet(folder / "catalog.parquet")
+    shared = pl.when(pl.col("product_id").is_in(["p1", "p4"])).then(pl.lit("1.jpg")).otherwise("image")
+    catalog.with_columns(image=shared).write_parquet(folder / "catalog.parquet")
+    (folder / "creatives.csv").write_text("creative_id,product_id,image,impressions,clicks\nc2,p3,1.jpg,3,1\n")
+    config = DataConfig(root=folder, creatives=Path("creatives.csv"))
+    report = check_shop(config, ImageCache(folder / "cache", 32), folder / "out")
+    rejected = pl.read_parquet(folder / "out" / "rejected.parquet").filter(record=str(folder / "1.jpg"))
+    assert sorted(rejected["product_id"]) == ["p1", "p3", "p4"]
+    assert report.unreadable == {"empty file (0 bytes)": 1, "cannot be read": 1}
 
 
 def test_it_prints_itself(report: CheckReport) -> None:

@@ -81,6 +81,21 @@ def test_names_that_are_no_files_are_rejected_with_a_reason(tmp_path: Path, phot
         load_image(odd, 16)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_pipes_and_devices_are_no_pictures(tmp_path: Path, kind: str) -> None:
+    """Reading them would wait for ever, or never end."""
+    odd = Path("/dev/zero")
+    if kind == "pipe":
+        odd = tmp_path / "pipe.jpg"
+        os.mkfifo(odd)
+    cache = ImageCache(tmp_path / "cache", 16)
+    assert cache.fill([odd]) == {odd: "cannot be read: is a pipe or a device, not a file"}
+    with pytest.raises(OSError, match="is a pipe or a device"):
+        cache.key(odd)
+    with pytest.raises(ImageRejected, match="is a pipe or a device"):
+        load_image(odd, 16)
+
+
 def test_a_damaged_memory_of_files_is_forgotten(tmp_path: Path, photos: list[Path]) -> None:
     ImageCache(tmp_path / "cache", 16).fill(photos)
     (memo,) = (tmp_path / "cache").rglob("files.parquet")

@@ -94,3 +94,14 @@ def test_vectors_of_another_encoder_are_not_searched(
 def test_a_checkpoint_of_another_recipe_is_refused(recipe: Path, finished: object, cli: Cli) -> None:
     failed = cli("posttrain", recipe, "posttrain.lr=0.5", ok=False)
     assert "was written with another recipe or other data" in failed.stderr
+
+
+def test_a_log_without_a_usable_row_stops_a_run_before_stage_1(recipe: Path, own_shop: Path, tmp_path: Path, cli: Cli) -> None:
+    events = pl.read_parquet(own_shop / "events.parquet").with_columns(product_id=pl.lit("stranger"))
+    events.write_parquet(own_shop / "events.parquet")
+    options = (f"data.root={own_shop}", f"workdir={tmp_path / 'run'}")
+    assert "product_id is not in the catalog" in cli("run", recipe, *options, ok=False).stderr
+    assert not (tmp_path / "run" / "pretrain").exists()
+    checked = cli("data", "check", recipe, *options, ok=False)
+    assert checked.returncode == 1
+    assert "wrote" in checked.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -43,6 +44,46 @@ def test_run_does_every_step_and_writes_everything(recipe: Path, finished: subpr
     assert not list(run.rglob("*.tmp"))
     html = (run / "report.html").read_text()
     assert not re.search(r"""(src|href)=["']https?://""", html)
+
+
+def test_every_step_says_what_it_wrote(recipe: Path, finished: object, tmp_path: Path, cli: Cli) -> None:
+    run = workdir(recipe)
+    assert f"wrote {run / 'check.json'}" in cli("data", "check", recipe).stdout
+    assert f"wrote {run / 'evaluation.json'}" in cli("evaluate", recipe).stdout
+    simulated = cli("data", "simulate", "--catalog", tmp_path / "c.csv", "--out", tmp_path / "shop", ok=False)
+    assert "c.csv" in simulated.stderr
+    (tmp_path / "c.csv").write_text("sku,title\n" + "".join(f"{n},Red boot {n}\n" for n in range(20)) + "3,Twice\n")
+    simulated = cli("data", "simulate", "--catalog", tmp_path / "c.csv", "--out", tmp_path / "shop", "--users", 10,
+                    "data.columns.catalog.product_id=sku")  # fmt: skip
+    assert f"wrote {tmp_path / 'shop'}" in simulated.stdout
+    assert "1 rejected rows" in simulated.stdout
+    assert pl.read_parquet(tmp_path / "shop" / "rejected.parquet")["product_id"].to_list() == ["3"]
+
+
+def test_embed_says_which_encoder_it_takes_and_refuses_one_of_another_recipe(
+    recipe: Path, finished: object, tmp_path: Path, cli: Cli
+) -> None:
+    assert f"encoder: {workdir(recipe) / 'posttrain' / 'encoder'}" in cli("embed", recipe).stderr
+    changed = cli("embed", recipe, "posttrain.lr=0.123", ok=False)
+    assert "was trained with posttrain.lr: 0.0003, the recipe says 0.123" in changed.stderr
+    shutil.copytree(workdir(recipe) / "pretrain", tmp_path / "pretrain")
+    early = cli("embed", recipe, f"workdir={tmp_path}").stderr
+    assert f"encoder: {tmp_path / 'pretrain' / 'encoder'}; posttrain of the recipe: not finished" in early
+    assert "stage 2 is left out" in cli("evaluate", recipe, f"workdir={tmp_path}").stderr
+
+
+def test_the_report_leaves_an_evaluation_of_other_encoders_out(
+    recipe: Path, finished: object, tmp_path: Path, cli: Cli
+) -> None:
+    for name in ("pretrain", "posttrain"):
+        shutil.copytree(workdir(recipe) / name, tmp_path / name)
+    result = json.loads((workdir(recipe) / "evaluation.json").read_text())
+    assert set(result["encoders"]) == {"stage 1", "stage 2"}
+    (tmp_path / "evaluation.json").write_text(json.dumps(result))
+    assert "left out" not in cli("report", recipe, f"workdir={tmp_path}").stderr
+    result["encoders"]["stage 2"] = "0123456789ab"
+    (tmp_path / "evaluation.json").write_text(json.dumps(result))
+    assert "evaluation.json is left out: it is of other encoders" in cli("report", recipe, f"workdir={tmp_path}").stderr
 
 
 def test_evaluation_names_its_systems_pool_and_origin(recipe: Path, finished: object) -> None:

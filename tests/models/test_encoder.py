@@ -199,3 +199,12 @@ def test_a_saved_encoder_without_its_tokenizer_is_damaged(tiny_encoder: ProductE
     (tmp_path / "encoder" / "text_trunk" / "tokenizer.json").unlink()
     with pytest.raises(UserError, match=r"text_trunk: has no tokenizer \(tokenizer.json or "):
         ProductEncoder.from_pretrained(tmp_path / "encoder")
+
+
+def test_saving_leaves_a_folder_of_other_things_alone(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="holds something that is not a saved encoder"):
+        tiny_encoder.save_pretrained(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    tiny_encoder.save_pretrained(tmp_path / "encoder")  # its own is replaced

@@ -33,6 +33,8 @@ def held_out_queries(work: Workspace) -> pl.DataFrame:
     the same queries.
     """
     if work.shop.queries is None:
+        if work.recipe.data.queries is not None:
+            raise ValueError("the workspace was opened without its labels")
         found = work.pairs.filter(split="test")
     else:
         found = work.with_picture_keys(work.shop.queries)

@@ -19,7 +19,7 @@ def shop_suite(recipe: Recipe) -> Suite:
     and pictures. What is classified are the products of the test split, by category and attributes; those of the training split
     teach the probes. Where queries are divided instead of products, nothing is classified.
     """
-    work = open_workspace(recipe)
+    work = open_workspace(recipe, labels=True)
     pool = held_out_items(work).select(POOL)
     logged = can_evaluate(work.shop)
     queries = held_out_queries(work).select(QUERIES) if logged else own_queries(pool)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from openmoon.builders.workspace import Workspace
 from openmoon.config import EncoderConfig, Recipe
-from openmoon.console import console
+from openmoon.console import console, plain
 from openmoon.errors import UserError
 from openmoon.io import read_json
 from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
@@ -28,12 +28,16 @@ def trained_folder(recipe: Recipe, stage: str) -> Path | None:
 
 
 def latest_folder(recipe: Recipe) -> Path:
-    """The encoder of the last stage that was trained; `UserError` where none was."""
-    found = [folder for stage in STAGES if (folder := trained_folder(recipe, stage)) is not None]
+    """The encoder of the last stage that was trained, which is said; `UserError` where none was."""
+    found = {stage: folder for stage in STAGES if (folder := trained_folder(recipe, stage)) is not None}
+    missing = [stage for stage in STAGES if getattr(recipe, stage) is not None and stage not in found]
     if not found:
         raise UserError(f"{recipe.workdir}: no encoder has been trained here; run `openmoon pretrain` and `openmoon posttrain` "
                         "with this recipe first.")  # fmt: skip
-    return found[-1]
+    folder = list(found.values())[-1]
+    untrained = f"; [yellow]{' and '.join(missing)} of the recipe: not finished[/]" if missing else ""
+    console.print(f"  encoder: {plain(folder)}{untrained}", highlight=False)
+    return folder
 
 
 def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
@@ -50,7 +54,7 @@ def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
     if trained_on != expected:
         raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {expected}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
-    _require_recipe(folder, recipe, stage)
+    require_recipe(folder, recipe, stage)
     encoder = ProductEncoder.from_pretrained(folder)
     wanted = recipe.encoder.dense() if stage == "pretrain" else recipe.encoder
     _require_same(folder, encoder.config, wanted, f"undo the change, or run `openmoon {stage} --fresh`")
@@ -100,8 +104,9 @@ def starts_untrained(recipe: Recipe) -> bool:
     return recipe.pretrain is None and (recipe.posttrain is None or recipe.posttrain.start is None)
 
 
-def _require_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
-    """What is said of an encoder comes with its recipe, so the stage's section and the seed must be those it was trained with."""
+def require_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
+    """`UserError` where the encoder of a stage in `folder` was trained with another section of the recipe or another seed: what
+    is said of an encoder comes with its recipe."""
     section: BaseModel = getattr(recipe, stage)
     try:
         saved = yaml.safe_load((folder.parent / "recipe.yaml").read_text(encoding="utf-8"))

@@ -70,11 +70,8 @@ class Workspace:
     def behaviour(self, actions: Sequence[str], tell: bool = True) -> pl.DataFrame:
         """The pairs of some actions before they are split; `split` is the label that the log gives them. With `tell` it is said
         what is left out."""
-        if self.shop.events is None:
-            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
-        if not self.shop.logs_queries:
-            raise UserError("data.events: this step needs queries, but no click, cart or purchase has query_text or query_image; "
-                            "log what was searched for, or name labelled queries in data.queries to evaluate on.")  # fmt: skip
+        self.shop.require_queries()
+        assert self.shop.events is not None
         chosen = self.shop.events.filter(pl.col("action").is_in(actions))
         if self.recipe.data.split.by == "given":
             everything, chosen = len(chosen), under_one_label(chosen)
@@ -145,12 +142,13 @@ class Workspace:
         return self.recipe.data.split.model_dump_json(), products.write_ndjson()
 
 
-def open_workspace(recipe: Recipe) -> Workspace:
+def open_workspace(recipe: Recipe, labels: bool = False) -> Workspace:
     """Read the tables, decode the pictures, split the products; write rejected.parquet to the workdir.
 
+    The labelled queries of `data.queries` are read only with `labels`, for what evaluates: a training never sees them.
     Events at or after `data.until` are left out here, once for all steps, and counted; `UserError` where none is before it.
     """
-    shop = load_shop(recipe.data)
+    shop = load_shop(recipe.data if labels else recipe.data.model_copy(update={"queries": None}))
     known = _before(shop, recipe.data.until)
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     unreadable = _decode(shop, images)

@@ -33,6 +33,7 @@ def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
     from openmoon.steps.ctr import evaluate_models
 
     out.print(evaluate_models(loaded).to_table())
+    out.print(f"wrote {plain(loaded.workdir / 'ctr' / 'evaluation.json')}")
 
 
 @app.command()

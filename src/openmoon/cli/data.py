@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from openmoon.cli.arguments import EncoderFolder, Overrides, RecipePath, load, out
+from openmoon.console import plain
 from openmoon.errors import UserError
 
 app = typer.Typer(
@@ -19,11 +20,18 @@ app = typer.Typer(
 
 @app.command()
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
-    """Read the tables of a recipe, print counts and problems, write rejected rows with their reasons."""
+    """Read the tables of a recipe, print counts and problems, write rejected rows with their reasons.
+
+    Exits with 1 where no training could start: an empty split, or a table of events without a usable row.
+    """
     loaded = load(recipe, overrides)
     from openmoon.steps.check import check
 
-    out.print(check(loaded))
+    report = check(loaded)
+    out.print(report)
+    out.print(f"wrote {plain(loaded.workdir / 'check.json')} and rejected.parquet beside it")
+    if report.stops_training:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -67,6 +75,7 @@ def sample(
     from openmoon.data.sample.shop import build_sample_shop
 
     out.print(str(build_sample_shop(folder, products, users, seed, progress=True)), highlight=False)
+    out.print(f"wrote {plain(folder)}")
 
 
 @app.command()
@@ -75,15 +84,26 @@ def simulate(
     folder: Annotated[Path, typer.Option("--out", help="Folder for the simulated shop.", show_default=False)],
     users: Annotated[int, typer.Option(min=10, help="How many shoppers.")] = 2000,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="How your table is read, such as `data.columns.catalog.product_id=sku`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Simulate shoppers, their photos and their behaviour on a real catalogue."""
-    from openmoon.config import DataConfig
+    from openmoon.config.recipe import load_data
     from openmoon.data.sample.simulate import simulate_on_catalog
-    from openmoon.data.shop import load_shop
+    from openmoon.data.shop import load_catalog
 
-    shop = load_shop(DataConfig(catalog=catalog))
-    summary = simulate_on_catalog(shop.catalog, shop.image_path, folder, users, seed, progress=True)
+    shop = load_catalog(load_data(overrides or [], catalog))
+    summary = simulate_on_catalog(
+        shop.catalog, shop.image_path, folder, users, seed, progress=True, rejected=shop.rejected
+    )
     out.print(str(summary), highlight=False)
+    out.print(f"wrote {plain(folder)}")
 
 
 @app.command("import")

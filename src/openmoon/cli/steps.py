@@ -48,6 +48,7 @@ def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
     from openmoon.steps.evaluate import evaluate
 
     out.print(evaluate(loaded).to_table())
+    out.print(f"wrote {plain(loaded.workdir / 'evaluation.json')} and evaluation.md beside it")
 
 
 @app.command()

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from openmoon.config.section import Fraction, Section, View
 from openmoon.learnt import naive_utc
@@ -24,7 +24,7 @@ class SplitConfig(Section):
     """Hold out products, or take the labels of the events."""
     val: Fraction = 0.1
     """Share of the products (given: of the train queries) that decides early stopping."""
-    test: Fraction | int = 0.2
+    test: Fraction | NonNegativeInt = 0.2
     """A share, or a number of products."""
     seed: int = 0
     """Another one holds out other products."""
@@ -47,7 +47,7 @@ class DataConfig(Section):
     """Ad pictures; they are checked."""
     queries: Path | None = None
     """Labelled queries for evaluation only: query_text, query_image, product_id."""
-    columns: dict[Literal["catalog", "events", "creatives"], dict[str, str]] = Field({})
+    columns: dict[Literal["catalog", "events", "creatives", "queries"], dict[str, str]] = Field({})
     """Names of your columns, by table, ours first: {catalog: {product_id: sku}}."""
     attributes: list[str] = Field([])
     """Catalogue columns gathered into the attributes of a product."""

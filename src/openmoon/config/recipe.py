@@ -89,6 +89,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from error
 
 
+def load_data(overrides: Sequence[str], catalog: Path) -> DataConfig:
+    """The `data` section of a command that takes a catalogue instead of a recipe, changed by `data.key=value` overrides.
+
+    Raises `UserError` as `load_recipe` does, and for an override of anything else.
+    """
+    tree: dict[str, Any] = {"data": {}}
+    for override in overrides:
+        if not override.startswith("data."):
+            raise UserError(f"override {override!r}: this command takes no recipe; only data.… can be set, such as "
+                            "data.columns.catalog.product_id=sku.")  # fmt: skip
+        _apply(tree, override)
+    try:
+        return DataConfig.model_validate({**tree["data"], "catalog": catalog})
+    except ValidationError as error:
+        raise UserError("; ".join(_explain({**e, "loc": ("data", *e["loc"])}) for e in error.errors())) from error
+
+
 def _read(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The tree of a recipe laid over that of its `base`, if it names one; `below` are the recipes that led here."""
     if not path.is_file():
@@ -147,6 +164,9 @@ def _explain(error: Any) -> str:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown key {field!r}.{_nearest_key(error['loc'])}"
+    if error["loc"][-1:] == ("[key]",):  # of a mapping whose keys are known
+        known = re.findall(r"'(.*?)'", error["ctx"]["expected"])
+        return f"unknown key {field.removesuffix('.[key]')!r}.{nearest(error['input'], known) or f' Known here: {known}.'}"
     got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"  # a section is long, and in the recipe
     return f"{field}: {error['msg'].removeprefix('Value error, ')}{got}".removeprefix(": ")
 

@@ -43,6 +43,11 @@ class CheckReport:
     split: dict[str, int]  # products in each split
     split_error: str | None = None  # why the products cannot be split
 
+    @property
+    def stops_training(self) -> bool:
+        """Whether no training could start: the products cannot be split, or none of the events is usable."""
+        return self.split_error is not None or ("events" in self.tables and not self.tables["events"].rows)
+
     def __rich__(self) -> RenderableType:
         return Group(*_render(self))
 
@@ -78,12 +83,14 @@ def check_shop(
 
 
 def unreadable_rows(shop: Shop, unreadable: dict[Path, str]) -> pl.DataFrame:
-    """Rejected rows (table "images") for pictures that cannot be used; product_id where one product shows it."""
+    """Rejected rows (table "images") for pictures that cannot be used: one for every product that shows it, in the catalogue or
+    in a creative; one without a product_id for a photo of a query."""
     schema = {"record": pl.String, "reason": pl.String}
     rows = pl.DataFrame([(str(path), reason) for path, reason in unreadable.items()], schema, orient="row")
-    shown = shop.catalog.filter(pl.col("image").is_not_null()).unique("image", maintain_order=True)
-    owners = shown.select("product_id", record=pl.Series([str(shop.image_path(name)) for name in shown["image"]]))
-    joined = rows.join(owners.cast(pl.String), on="record", how="left", maintain_order="left")
+    tables = [table for table in (shop.catalog, shop.creatives) if table is not None]
+    owners = pl.concat([table.select("product_id", record=shop.image_paths(pl.col("image"))) for table in tables])
+    owners = owners.drop_nulls().unique(maintain_order=True)
+    joined = rows.join(owners, on="record", how="left", maintain_order="left")
     return joined.select(
         pl.lit("images").alias("table"), pl.lit(None, pl.Int64).alias("row"), "product_id", "reason", "record"
     ).match_to_schema(REJECTED)

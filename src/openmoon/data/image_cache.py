@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from openmoon.data.images import ImageRejected, load_image, why_unread
+from openmoon.data.images import ImageRejected, load_image, regular_file, why_unread
 from openmoon.data.store import RaggedStore
 from openmoon.io import atomic_path, content_hash, file_hash
 from openmoon.runtime import cores
@@ -80,7 +80,10 @@ class ImageCache:
 
         Raises `OSError` for a file that cannot be read, `ValueError` for a name that no file can have.
         """
-        return self._known_key(path) or file_hash(path)
+        if (known := self._known_key(path)) is not None:
+            return known
+        regular_file(path)
+        return file_hash(path)
 
     def keys(self, paths: Sequence[Path]) -> list[str]:
         """`key` of every path."""
@@ -148,5 +151,5 @@ class ImageCache:
 
 
 def _stamp(path: Path) -> _Stamp:
-    status = os.stat(path)
+    status = regular_file(path)
     return _Stamp(status.st_mtime_ns, status.st_size)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from io import BytesIO
 from pathlib import Path
 
@@ -62,9 +65,21 @@ def load_image(source: Path | bytes, size: int | None) -> npt.NDArray[np.uint8]:
         raise ImageRejected(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
+def regular_file(path: Path) -> os.stat_result:
+    """The status of a file. Raises `OSError` where there is none and for what is no file: a folder, a pipe that nobody writes to,
+    a device that never ends; `ValueError` for a name that no file can have."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "is a pipe or a device, not a file", str(path))
+    return status
+
+
 def read_file(path: Path) -> bytes:
     """The bytes of a picture file. Raises `ImageRejected` where there are none to be had."""
     try:
+        regular_file(path)
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL byte
         raise ImageRejected(why_unread(path, error)) from error

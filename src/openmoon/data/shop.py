@@ -36,6 +36,18 @@ class Shop:
         asked = pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null()
         return not self.events.filter((pl.col("action") != "impression") & asked).is_empty()
 
+    def require_queries(self) -> None:
+        """Raise `UserError` where stage 2 has nothing to learn from: no events, none that is usable, or none that says what was
+        searched for before a click, cart or purchase."""
+        if self.events is None:
+            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
+        if self.events.is_empty():
+            raise UserError(f"data.events: no usable row in it; {_commonest(self.rejected.filter(table='events'))}. "
+                            "`openmoon data check` lists them all.")  # fmt: skip
+        if not self.logs_queries:
+            raise UserError("data.events: this step needs queries, but no click, cart or purchase has query_text or query_image; "
+                            "log what was searched for, or name labelled queries in data.queries to evaluate on.")  # fmt: skip
+
     def image_path(self, relative: str) -> Path:
         """Where the picture named in a table is."""
         return self.folder / relative

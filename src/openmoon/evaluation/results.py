@@ -50,6 +50,8 @@ class RetrievalResult(BaseModel):
     labels: int  # labelled queries as given, the ones below included
     unknown_products: int  # labels of products that are not in the pool
     systems: list[str]
+    encoders: dict[str, str] = {}  # stage → fingerprint of the weights
+    questions: str = ""  # hash of the labelled queries and of the products that they are asked among
     cells: list[Cell]
     effective_ranks: dict[str, dict[str, float]] = {}  # encoder → item view → of the items' vectors, 1 to their dimensions
 

@@ -18,6 +18,7 @@ from openmoon.evaluation.encode import Encode, encode_table
 from openmoon.evaluation.metrics import chance_metrics, expected_metrics
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.evaluation.results import Cell, RetrievalResult
+from openmoon.io import content_hash
 from openmoon.runtime import machine, versions
 from openmoon.space import space_statistics
 
@@ -36,6 +37,7 @@ def evaluate_retrieval(
     data_hash: str,
     seed: int = 0,
     views: Sequence[str] = DEFAULT_VIEWS,
+    fingerprints: Mapping[str, str] | None = None,
     max_queries: int = 20_000,
     progress: bool = False,
 ) -> RetrievalResult:
@@ -46,7 +48,7 @@ def evaluate_retrieval(
         queries: query_text, query_image, product_id (String; texts and pictures may be null). A query with several
             rows has several right products; each is an instance whose ranking leaves the others out.
         items: product_id (unique), title, rich, image (a path); any but the id may be null.
-        recipe, split, data_hash, seed: copied into the result; `seed` also draws the sample of queries.
+        recipe, split, data_hash, seed, fingerprints: copied into the result; `seed` also draws the sample of queries.
         views: names of `ITEM_VIEWS`. A pool holds the products that have at least one part of the view.
         max_queries: distinct queries of each kind; of more a random sample is asked.
         progress: draw a progress bar while encoding.
@@ -77,9 +79,17 @@ def evaluate_retrieval(
         labels=len(labels),
         unknown_products=len(labels) - len(known),
         systems=found.systems,
+        encoders=dict(fingerprints or {}),
+        questions=_questions(labels, items),
         cells=found.cells,
         effective_ranks=found.effective_ranks,
     )
+
+
+def _questions(labels: pl.DataFrame, items: pl.DataFrame) -> str:
+    """Identity of what is asked among what, wherever the pictures lie."""
+    photo = pl.col("query_image").str.split("/").list.last()
+    return content_hash(labels.select("query_text", photo, "product_id").write_ndjson(), *items["product_id"])[:16]
 
 
 class Comparison(NamedTuple):

@@ -94,13 +94,17 @@ class ProductEncoder(nn.Module):
         """Write config.json, model.safetensors, tokenizer, model card and sentence-transformers' files, atomically.
 
         `learnt_until` is the latest event that the weights have learnt from (`openmoon.learnt`), `NO_BEHAVIOUR` for none; by
-        default config.json says nothing of it, since whoever trained the weights last must know.
+        default config.json says nothing of it, since whoever trained the weights last must know. Raises `UserError` where the
+        disk is full and for a folder that holds something else than a saved encoder, which is left alone.
         """
         from safetensors.torch import save
 
         from openmoon.models.card import write_card, write_sentence_transformers_files
 
-        with atomic_path(Path(folder)) as out:
+        folder = Path(folder)
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.safetensors").is_file():
+            raise UserError(f"{folder}: the folder holds something that is not a saved encoder; choose an empty or a new one.")
+        with atomic_path(folder) as out:
             out.mkdir()
             learnt = {} if learnt_until is None else {KEY: to_text(learnt_until) or None}
             facts = {"format": FORMAT, "fingerprint": self.fingerprint(), **learnt, "encoder": self.config.model_dump()}

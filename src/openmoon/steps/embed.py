@@ -8,7 +8,7 @@ import polars as pl
 
 from openmoon.builders.embed_table import Embedder, Shown, embed_table
 from openmoon.builders.inference import fast_encoder
-from openmoon.builders.trained import latest_folder
+from openmoon.builders.trained import latest_folder, require_recipe
 from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import Shop, load_asked, load_catalog
@@ -31,6 +31,8 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     embed_rejected.parquet. Queries are those of all events, whatever `data.until` says: they are asked, not learnt from.
     """
     folder = encoder_folder or latest_folder(recipe)
+    if encoder_folder is None:
+        require_recipe(folder, recipe, folder.parent.name)
     slow = ProductEncoder.from_pretrained(folder)
     encoder, work = fast_encoder(slow, recipe.workdir / "onnx"), recipe.workdir
     by = Embedder(encoder, encoder_name(recipe, slow), saved_learnt_until(folder), recipe.embed.batch_size)

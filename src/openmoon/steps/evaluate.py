@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from openmoon.builders.held_out import held_out_items, held_out_queries
@@ -20,12 +21,13 @@ STAGES = {"pretrain": "stage 1", "posttrain": "stage 2"}
 
 def evaluate(recipe: Recipe) -> RetrievalResult:
     """Evaluate the stages that were trained; write evaluation.json and evaluation.md to the workdir."""
-    work = open_workspace(recipe)
+    work = open_workspace(recipe, labels=True)
     with scratch_folder(recipe.workdir) as temporary:
         systems = compared_systems(work, temporary)
         result = evaluate_retrieval(
             systems, held_out_queries(work), held_out_items(work), recipe=recipe.model_dump(mode="json"), split="test",
-            data_hash=work.data_hash, seed=recipe.seed, max_queries=recipe.evaluate.max_queries, progress=console.is_terminal,
+            data_hash=work.data_hash, seed=recipe.seed, fingerprints=fingerprints(systems),
+            max_queries=recipe.evaluate.max_queries, progress=console.is_terminal,
         )  # fmt: skip
     result.save(recipe.workdir / "evaluation.json")
     write_text(recipe.workdir / "evaluation.md", result.to_markdown())
@@ -39,9 +41,16 @@ def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
     systems: dict[str, Encode] = {"untuned": untuned_system(work.recipe.encoder, work.images, shared)}
     for stage, name in STAGES.items():
         encoder = load_trained(work, stage)
+        if encoder is None and getattr(work.recipe, stage) is not None:
+            console.print(f"  [yellow]{name} is left out[/]: `openmoon {stage}` has not finished")
         if encoder is not None:
             systems[name] = CachedEncode(encoder, work.images, temporary if _tunes_trunks(work.recipe) else shared)
     return systems
+
+
+def fingerprints(systems: Mapping[str, Encode]) -> dict[str, str]:
+    """Identity of the weights of every encoder among the systems."""
+    return {name: system.encoder.fingerprint() for name, system in systems.items() if isinstance(system, CachedEncode)}
 
 
 def _tunes_trunks(recipe: Recipe) -> bool:

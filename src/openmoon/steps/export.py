@@ -61,7 +61,7 @@ class ExportReport:
 def export(recipe: Recipe, out: Path | None = None, encoder_folder: Path | None = None, int8: bool = True) -> ExportReport:
     """Write the graphs to `out` (default `<workdir>/onnx-export`) and measure them on held-out products: torch, ONNX in float,
     and with `int8` ONNX in int8. The figures go to `report.json` beside the graphs."""
-    work = open_workspace(recipe)
+    work = open_workspace(recipe, labels=True)
     encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
     require_size(encoder, work)
     folder = out or recipe.workdir / "onnx-export"

@@ -10,27 +10,32 @@ from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_qu
 from openmoon.builders.systems import scratch_folder
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import Recipe
+from openmoon.console import console, plain
 from openmoon.evaluation.examples import Example, find_examples
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.report.data import ReportData, read_metrics
 from openmoon.report.page import write_report
-from openmoon.steps.evaluate import compared_systems
+from openmoon.steps.evaluate import compared_systems, fingerprints
 
 
 def report(recipe: Recipe) -> Path:
     """Write `<workdir>/report.html` from what the other steps left there; what is not there is said to be absent."""
-    work = open_workspace(recipe)
+    work = open_workspace(recipe, labels=True)
     result = recipe.workdir / "evaluation.json"
     examples: list[Example] = []
+    evaluation = RetrievalResult.load(result) if result.exists() else None
     if can_evaluate(work.shop):
         with scratch_folder(recipe.workdir) as temporary:
             systems = compared_systems(work, temporary)
+            if evaluation is not None and evaluation.encoders != fingerprints(systems):
+                console.print(f"  [yellow]{plain(result)} is left out[/]: it is of other encoders; run `openmoon evaluate` again")
+                evaluation = None
             examples = find_examples(systems, held_out_queries(work), held_out_items(work), seed=recipe.seed)
     path = recipe.workdir / "report.html"
     write_report(ReportData(
         name=recipe.name, recipe=recipe.model_dump(mode="json"), counts=_counts(work),
         metrics=read_metrics(*(recipe.workdir / stage / "metrics.jsonl" for stage in ("pretrain", "posttrain"))),
-        evaluation=RetrievalResult.load(result) if result.exists() else None, examples=examples,
+        evaluation=evaluation, examples=examples,
     ), path)  # fmt: skip
     return path
 

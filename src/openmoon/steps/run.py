@@ -20,6 +20,9 @@ from openmoon.steps.report import report
 def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     """Check, pretrain, augment (where stage 2 draws from it), posttrain, evaluate, embed, report; returns the evaluation, None
     where there are no queries."""
+    shop = load_shop(recipe.data)
+    if recipe.posttrain:
+        shop.require_queries()  # stage 1 takes long
     _say("data check")
     console.print(check(recipe))
     _say("pretrain" if recipe.pretrain else "pretrain: skipped, the recipe says pretrain: null")
@@ -32,7 +35,7 @@ def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     if recipe.posttrain:
         posttrain(recipe, fresh)
     result = None
-    if can_evaluate(load_shop(recipe.data)):
+    if can_evaluate(shop):
         _say("evaluate")
         result = evaluate(recipe)
     else:

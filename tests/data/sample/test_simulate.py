@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from openmoon.data.sample import simulate_on_catalog
 from openmoon.data.sample.real_catalog import catalog_space, catalog_traits, write_catalog_texts
+from openmoon.data.schema import REJECTED
 from openmoon.errors import UserError
 
 COLOURS = {"Red": (190, 40, 40), "Navy": (30, 40, 90), "Green": (40, 140, 70)}
@@ -47,6 +48,18 @@ def test_writes_a_shop_of_real_products(catalog: pl.DataFrame, tmp_path: Path) -
     assert not set(photos["product_id"]) & {"a/10", "a/11"}
     assert all((out / path).is_file() for path in photos["query_image"])
     assert set(pl.read_parquet(out / "events.parquet")["product_id"]) <= set(catalog["product_id"])
+    unread = pl.read_parquet(out / "rejected.parquet").row(by_predicate=pl.col("product_id") == "a/11", named=True)
+    assert (unread["table"], unread["reason"]) == ("images", "empty file (0 bytes)")
+    assert unread["record"] == str(tmp_path / "11.jpg")
+
+
+def test_rejected_rows_of_the_catalogue_are_kept_and_counted(catalog: pl.DataFrame, tmp_path: Path) -> None:
+    row = {"table": "catalog", "row": 3, "product_id": "x", "reason": "why", "record": "{}"}
+    rejected = pl.DataFrame([row], REJECTED)
+    summary = simulate_on_catalog(catalog, lambda name: tmp_path / name, tmp_path / "shop", users=10, rejected=rejected)
+    assert summary.counts["rejected_rows"] == 1
+    assert "1 rejected rows" in str(summary)
+    assert pl.read_parquet(tmp_path / "shop" / "rejected.parquet").filter(table="catalog").rows() == rejected.rows()
 
 
 def test_same_seed_same_log(catalog: pl.DataFrame, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from openmoon.data.sample.real_catalog import catalog_space, catalog_traits, wri
 from openmoon.data.sample.summary import ShopSummary, summarise
 from openmoon.data.sample.world import DAYS, make_world
 from openmoon.data.sample.write import write_log
+from openmoon.data.schema import REJECTED
 from openmoon.errors import UserError
 from openmoon.io import write_json
 
@@ -32,6 +33,7 @@ def simulate_on_catalog(
     photos: int | None = None,
     progress: bool = False,
     workers: int | None = None,
+    rejected: pl.DataFrame | None = None,
 ) -> ShopSummary:
     """Simulate shoppers on a real catalogue and write a shop without creatives into the folder `out`.
 
@@ -40,9 +42,10 @@ def simulate_on_catalog(
         image_path: where the picture that a row's `image` names lies.
         photos: shopper photos in all; default one per product with a picture. Unreadable pictures get none; the
             summary counts them.
+        rejected: what `load_catalog` rejected; it is written to rejected.parquet together with unreadable pictures.
 
-    Files: catalog.parquet (image paths absolute), events.parquet, photos/, truth/, summary.json. Raises `UserError`
-    for an empty catalogue, no users, or a folder that holds something else.
+    Files: catalog.parquet (image paths absolute), events.parquet, photos/, truth/, rejected.parquet, summary.json.
+    Raises `UserError` for an empty catalogue, no users, or a folder that holds something else.
     """
     if not catalog.height or users < 1:
         raise UserError(f"data simulate: {catalog.height} products, {users} users: at least one of each is needed.")
@@ -71,7 +74,8 @@ def simulate_on_catalog(
             for n, (path, row) in enumerate(zip(plan.path, plan.product.tolist(), strict=True))
             if (source := sources[row])
         ]
-        failed = [reason is not None for reason in draw_all(jobs, workers, bar, "Shopper photos")]
+        reasons = draw_all(jobs, workers, bar, "Shopper photos")
+        failed = [reason is not None for reason in reasons]
         taken = Photos(
             [path for path, bad in zip(plan.path, failed, strict=True) if not bad],
             plan.product[~np.array(failed, dtype=bool)],
@@ -81,13 +85,24 @@ def simulate_on_catalog(
         absolute = pl.Series("image", [str(source) if source else None for source in sources], dtype=pl.String)
         catalog.with_columns(absolute).write_parquet(folder / "catalog.parquet")
         products.write_parquet(folder / "truth" / "products.parquet")
+        unread = _unread(catalog["product_id"].gather(plan.product), jobs, reasons)
+        left_out = unread if rejected is None else pl.concat([rejected, unread])
+        left_out.write_parquet(folder / "rejected.parquet")
         counts = {
             "products": catalog.height,
             "users": users,
             "shopper_photos": len(taken.path),
             "texts": len(texts.text),
             "unreadable_pictures": int(np.sum(failed)),
+            "rejected_rows": left_out.height - unread.height,
         }
         summary = summarise("simulated log on a catalogue", seed, counts | write_log(folder, log, OPENING), log)
         write_json(folder / "summary.json", summary.as_json())
     return summary
+
+
+def _unread(products: pl.Series, jobs: list[ShopperJob], reasons: list[str | None]) -> pl.DataFrame:
+    """Rejected rows for catalogue pictures of which no shopper photo could be made."""
+    rows = [("images", None, product, reason, str(job.source))
+            for product, job, reason in zip(products, jobs, reasons, strict=True) if reason is not None]  # fmt: skip
+    return pl.DataFrame(rows, REJECTED, orient="row").unique(["product_id", "record"], maintain_order=True)
