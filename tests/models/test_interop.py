@@ -7,14 +7,19 @@ import pytest
 import torch
 
 from openmoon import ProductEncoder
+from openmoon.config import EncoderConfig
+from openmoon.models.encoder import upcycled
 from openmoon.models.onnx.trunks import accelerate
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 
 
+@pytest.mark.parametrize("experts", [0, 4])
 def test_sentence_transformers_gives_the_same_vectors(
-    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path
+    tiny_encoder: ProductEncoder, tiny_config: EncoderConfig, pictures: list[Path], tmp_path: Path, experts: int
 ) -> None:
+    fusion = tiny_config.fusion.model_copy(update={"experts": experts})
+    tiny_encoder = upcycled(tiny_encoder, tiny_config.model_copy(update={"fusion": fusion}))
     tiny_encoder.save_pretrained(tmp_path / "encoder")
     model = sentence_transformers.SentenceTransformer(str(tmp_path / "encoder"), trust_remote_code=True, device="cpu")
     texts = ["red boot", "blue bag with dots and stripes", "lamp"]

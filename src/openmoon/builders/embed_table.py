@@ -94,8 +94,8 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
             progress.advance(task, len(batch))
     finished = writer.finish(_frame(current, [*shown.keys, "content_hash"]))
     _write_problems(problems, shown, rejected, not_decoded)
-    unchanged = finished.rows - finished.added
-    console.print(f"  {finished.added:,} {shown.noun} embedded, {unchanged:,} unchanged, {finished.dropped:,} gone")
+    unchanged, gone = finished.rows - finished.added, len(done.keys() - {row[:-1] for row in current})
+    console.print(f"  {finished.added:,} {shown.noun} embedded, {unchanged:,} unchanged, {gone:,} gone")
     console.print(f"  wrote {plain(path)} ({finished.rows:,} vectors of {by.encoder.dim})")
     return finished
 

@@ -47,7 +47,9 @@ def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
     loaded = load(recipe, overrides)
     from openmoon.steps.evaluate import evaluate
 
-    out.print(evaluate(loaded).to_table())
+    result = evaluate(loaded)
+    out.print(result.to_table())
+    out.print(result.collapse(), highlight=False)
     out.print(f"wrote {plain(loaded.workdir / 'evaluation.json')} and evaluation.md beside it")
 
 

@@ -79,7 +79,8 @@ class RetrievalResult(BaseModel):
         """Systems side by side for the terminal, the best of each row in bold."""
         table = Table(title=self._title(), title_justify="left", title_style="bold", header_style="dim")
         for heading in ("query → item", "pool", "queries", "metric", *self.systems):
-            table.add_column(heading, justify="left" if heading in ("query → item", "metric") else "right")
+            left = heading in ("query → item", "metric")
+            table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
         for cell in self.cells:
             head = (cell.name, f"{cell.pool:,}", f"{cell.queries:,}")
             for place, metric in enumerate(metrics):
@@ -87,6 +88,12 @@ class RetrievalResult(BaseModel):
                 table.add_row(*(head if place == 0 else ("", "", "")), METRICS[metric], *values)
             table.add_section()
         return table
+
+    def collapse(self) -> str:
+        """Effective ranks of the items' vectors in words, by encoder and view; a few of many dimensions: collapsed."""
+        ranks = (f"{name} " + ", ".join(f"{view} {rank:.0f}" for view, rank in views.items())
+                 for name, views in self.effective_ranks.items())  # fmt: skip
+        return "effective rank of the items' vectors: " + "; ".join(ranks)
 
     def to_markdown(self, metrics: Sequence[str] = tuple(METRICS)) -> str:
         """The same table as Markdown, for the docs."""
