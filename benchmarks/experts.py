@@ -1,9 +1,9 @@
 """Which experts serve which inputs, and what they cost against the dense layer.
 
-    python benchmarks/experts.py recipes/sample.yaml workdir=runs/sample-experts encoder.fusion.experts=4
+    python benchmarks/experts.py recipes/ablation/full.yaml --seed 0
 
-Held-out products of a finished run are shown as text, as picture, and as both; the share of their tokens that each expert got is
-printed and drawn (`<workdir>/experts.png`). Cost: one training step of the fusion (forward and gradient) with experts and with
+Held-out products of a finished run (with --seed of one that benchmarks/ablation.py made) are shown as text, as picture, and as
+both; the share of their tokens that each expert got is printed and drawn (`<workdir>/experts.png`). Cost: one training step of the fusion (forward and gradient) with experts and with
 the dense layers in their place, on the same tokens, interleaved, medians.
 """
 
@@ -21,6 +21,7 @@ import matplotlib
 import numpy as np
 import polars as pl
 import torch
+from seeded import with_seed
 
 from openmoon.builders.held_out import held_out_items
 from openmoon.builders.systems import TrunkTokens, scratch_folder
@@ -42,8 +43,11 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seed", type=int, help="of a run made by benchmarks/ablation.py")
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, args.overrides)
+    if args.seed is not None:
+        recipe = with_seed(args.recipe, args.overrides, args.seed)
     work = open_workspace(recipe)
     encoder = load_trained(work, "posttrain")
     if encoder is None or not recipe.encoder.fusion.experts:

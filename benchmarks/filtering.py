@@ -5,7 +5,7 @@
 A pair is planted noise when every event behind it is a noisy click (truth/events.parquet, which training never reads). Pairs are
 scored as the filter sees them, in batches of the recipe's size with all negatives of the batch, at both ends of the training: by
 what stage 2 started from with the first threshold, and by what it became with the last. A pair below δ is flagged. The kept
-share over time is read from the run's log and drawn to --out (.png). The run must be finished (`openmoon run`, or
+share over time is read from the run's log, printed at five moments and drawn to --out (.png). The run must be finished (`openmoon run`, or
 benchmarks/ablation.py, whose folders end in -seed<N>).
 """
 
@@ -42,6 +42,8 @@ from openmoon.runtime import machine, versions
 from openmoon.training.filtering import SampleFilter
 from openmoon.training.known import Known
 
+MOMENTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the training
+SMOOTHED = 10  # steps that a moment is the mean of
 KEY = ["query_text", "query_image", "product_id"]
 
 
@@ -57,6 +59,9 @@ def main() -> None:
         recipe = with_seed(args.recipe, args.overrides, args.seed)
     if recipe.posttrain is None or recipe.posttrain.filter is None:
         parser.error(f"{args.recipe}: posttrain.filter is off in this recipe")
+    kept = kept_shares(recipe.workdir / "posttrain" / "metrics.jsonl")
+    if not kept:
+        parser.error(f"{recipe.workdir}: its log has no kept shares; it was trained without posttrain.filter")
     work = open_workspace(recipe)
     start = starting_encoder(work)
     pairs, _, chosen = training_pairs(work, start)
@@ -73,9 +78,14 @@ def main() -> None:
         rows.append({"encoder": name, "progress": progress, **row})
         print(f"| {name} | {sample_filter.start * (1 - progress):.2f} | {row['kept']:.3f} | {row['precision']:.3f} | "
               f"{row['recall']:.3f} | {row['auc']:.3f} |")  # fmt: skip
-    draw(recipe, args.out.with_suffix(".png"))
+    print("\n| share of the batch that counts fully | " + " | ".join(f"{moment:.0%}" for moment in MOMENTS) + " |")
+    print("|---|" + "---:|" * len(MOMENTS))
+    for name, (_, shares) in kept.items():
+        near = [shares[round(moment * (len(shares) - 1)) :][:SMOOTHED] or shares[-SMOOTHED:] for moment in MOMENTS[:-1]]
+        print(f"| {name} | " + " | ".join(f"{np.mean(part):.3f}" for part in [*near, shares[-SMOOTHED:]]) + " |")
+    draw(kept, args.out.with_suffix(".png"))
     write_json(args.out.with_suffix(".json"), {
-        "pairs": len(noise), "noise": int(noise.sum()), "rows": rows, "recipe": recipe.model_dump(mode="json"),
+        "pairs": len(noise), "noise": int(noise.sum()), "rows": rows, "kept": kept, "recipe": recipe.model_dump(mode="json"),
         "data_hash": work.data_hash, "versions": versions(), "machine": machine(),
     })  # fmt: skip
 
@@ -127,17 +137,23 @@ def auc(score: np.ndarray, noise: np.ndarray) -> float:
     return float((rank[noise].sum() - positives * (positives + 1) / 2) / (positives * (~noise).sum()))
 
 
-def draw(recipe: Recipe, path: Path) -> None:
-    """The share of each batch that counts fully, over the steps."""
-    lines = [json.loads(line) for line in (recipe.workdir / "posttrain" / "metrics.jsonl").read_text().splitlines()]
-    names = sorted({name for line in lines for name in line if name.startswith("kept")})
+def kept_shares(log: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and the share of each batch that counts fully, by objective."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for line in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
+        for name in (name for name in line if name.startswith("kept")):
+            steps, shares = found.setdefault(name.removeprefix("kept").removeprefix(", ") or "all pairs", ([], []))
+            steps.append(line["step"])
+            shares.append(line[name])
+    return found
+
+
+def draw(kept: dict[str, tuple[list[int], list[float]]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    for name in names:
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        axes.plot(*zip(*points, strict=True), lw=1, label=name.removeprefix("kept, "))
+    for name, (steps, shares) in kept.items():
+        axes.plot(steps, shares, lw=1, label=name)
     axes.set(xlabel="step", ylabel="share of the batch that counts fully", ylim=(0, 1.02))
-    if names:
-        axes.legend(frameon=False)
+    axes.legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -1,0 +1,79 @@
+"""The scripts that measure, on a tiny shop: they run, and print figures of what was just trained."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import ENVIRONMENT
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+def script(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(FOLDER / name), *map(str, arguments)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def arms(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two arms in a folder of their own: the tiny recipe, and the same with experts, filter and the five objectives."""
+    folder = tmp_path_factory.mktemp("arms")
+    changes = {"plain": {}, "more": {"encoder": {"fusion": {"experts": 4}},
+                                     "posttrain": {"objectives": "dual", "filter": {}, "start": None}}}  # fmt: skip
+    for name, change in changes.items():
+        arm = {"base": str(recipe), "name": name, "workdir": str(folder / "runs" / name), **change}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(arm))
+    return folder / "plain.yaml", folder / "more.yaml"
+
+
+@pytest.fixture(scope="module")
+def tables(arms: tuple[Path, Path]) -> str:
+    return script("ablation.py", *arms, "--seeds", 0, 1, "--against", "plain")
+
+
+def test_the_table_of_an_ablation_is_that_of_its_runs(arms: tuple[Path, Path], tables: str) -> None:
+    runs = arms[0].parent / "runs"
+    rows = {cells[0]: cells[1:] for line in tables.splitlines() if len(cells := line.strip("| ").split(" | ")) > 2}
+    recall = []
+    for seed in (0, 1):
+        result = json.loads((runs / f"more-seed{seed}" / "evaluation.json").read_text())
+        (cell,) = [c for c in result["cells"] if (c["query"], c["item"]) == ("text", "rich+image")]
+        recall.append(cell["metrics"]["stage 2"]["recall@10"])
+        assert json.loads((runs / f"more-seed{seed}" / "labels.json").read_text())["encoder"] == result["encoders"]["stage 2"]
+    assert rows["plain"][0] == "2"
+    assert re.match(r"[+-]\d\.\d{3} \(", rows["more"][1]), "the second table has the differences"
+    record = json.loads((runs / "table.json").read_text())
+    assert record["arms"]["more"]["t→mm"] == recall
+    assert all(0 < value <= 1 for value in record["arms"]["more"]["classes"])
+    assert len(list(runs.glob("stage-1-*"))) == 2, "one first stage for each seed"
+
+
+def test_expert_use_and_the_shares_that_the_filter_kept(arms: tuple[Path, Path], tables: str, tmp_path: Path) -> None:
+    printed = script("experts.py", arms[1], "--seed", 0, "--rounds", 1)
+    shares = [float(share) for share in re.findall(r"^  (?:text|image)\S* +(.+)$", printed, re.MULTILINE)[0].split()]
+    assert sum(shares) == pytest.approx(1, abs=0.03)
+    assert "times as long with experts as without" in printed
+    printed = script("filtering.py", arms[1], "--seed", 0, "--out", tmp_path / "filtering")
+    assert re.search(r"\d+ of [\d,]+ training pairs are planted noise", printed)
+    assert len(re.findall(r"^\| (?:text|image|text\+image) → product \|(?: \d\.\d{3} \|){5}$", printed, re.MULTILINE)) == 3
+    assert (tmp_path / "filtering.png").stat().st_size > 1000
+
+
+def test_embedding_is_held_against_its_limit_and_sentence_transformers(
+    recipe: Path, finished: object, shop: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("sentence_transformers")
+    encoder = recipe.parent / "run" / "posttrain" / "encoder"
+    script("embed.py", "--encoder", encoder, "--catalog", shop / "catalog.parquet", "--products", 32, "--rounds", 1,
+           "--memory", 10, 20, "--out", tmp_path / "embed.json")  # fmt: skip
+    found = json.loads((tmp_path / "embed.json").read_text())
+    assert found["cosine_between_outputs"]["min"] > 0.999
