@@ -3,8 +3,8 @@
     python benchmarks/experts.py recipes/ablation/full.yaml --seed 0
 
 Held-out products of a finished run (with --seed of one that benchmarks/ablation.py made) are shown as text, as picture, and as
-both; the share of their tokens that each expert got is printed and drawn (`<workdir>/experts.png`). Cost: one training step of the fusion (forward and gradient) with experts and with
-the dense layers in their place, on the same tokens, interleaved, medians.
+both; the share of their tokens that each expert got is printed and drawn (`<workdir>/experts.png`). Cost: one training step of
+the fusion (forward and gradient) with experts and with the dense layers in their place, on the same tokens, interleaved, medians.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 A pair is planted noise when every event behind it is a noisy click (truth/events.parquet, which training never reads). Pairs are
 scored as the filter sees them, in batches of the recipe's size with all negatives of the batch, at both ends of the training: by
 what stage 2 started from with the first threshold, and by what it became with the last. A pair below δ is flagged. The kept
-share over time is read from the run's log, printed at five moments and drawn to --out (.png). The run must be finished (`openmoon run`, or
-benchmarks/ablation.py, whose folders end in -seed<N>).
+share over time is read from the run's log, printed at five moments and drawn to --out (.png). The run must be finished
+(`openmoon run`, or benchmarks/ablation.py, whose folders end in -seed<N>).
 """
 
 from __future__ import annotations

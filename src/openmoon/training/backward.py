@@ -2,7 +2,7 @@
 
 The loss sees detached vectors of the whole batch, of all processes; its gradient at those vectors is then taken through the
 encoder. With `chunk` the encoder keeps no activations at first and computes every chunk a second time, from the same random
-numbers, so memory does not grow with the batch. All ways give one gradient but for what is random in the encoder: dropout and
+numbers, so memory hardly grows with the batch. All ways give one gradient but for what is random in the encoder: dropout and
 augmented views are drawn for each chunk and process.
 """
 
