@@ -30,6 +30,7 @@ from seeded import Measured, run_all
 
 from openmoon.config import load_recipe
 from openmoon.device import compute_device, device_name
+from openmoon.evaluation.results import UNDEFINED
 from openmoon.io import write_json, write_text
 from openmoon.runtime import machine, versions
 
@@ -68,11 +69,11 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def value(measured: Measured, column: str, metric: str) -> float:
-    """A metric of the last stage in one direction, or an accuracy; NaN where the shop has no such labels."""
+def value(measured: Measured, column: str, metric: str) -> float | None:
+    """A metric of the last stage in one direction, or an accuracy; None where the shop has no such labels."""
     if column not in DIRECTIONS:
-        accuracy = getattr(measured.labels, column)
-        return float("nan") if accuracy is None else accuracy
+        accuracy: float | None = getattr(measured.labels, column)
+        return accuracy
     result = measured.result
     metrics = result.cell(*DIRECTIONS[column]).metrics[result.systems[-1]]
     assert metrics is not None, "a trained encoder compares everything"
@@ -112,33 +113,45 @@ def refuse_others(found: dict[str, list[Measured]]) -> None:
 
 def tables(found: dict[str, list[Measured]], metric: str, against: str | None) -> str:
     """Mean ± standard deviation of the seeds that are done, and the differences to one arm."""
+    done = {arm: runs for arm, runs in found.items() if runs}
     rows = []
-    for arm, runs in found.items():
-        cells = [[value(one, name, metric) for one in runs] for name in COLUMNS]
-        spread = [f"{np.mean(v):.3f} ± {np.std(v, ddof=1):.3f}" if len(v) > 1 else f"{np.mean(v):.3f}" for v in cells if v]
-        ranks = [f"{np.mean([rank(one, view) for one in runs]):.0f}" for view in VIEWS if runs]
+    for arm, runs in done.items():
+        spread = [_spread([value(one, name, metric) for one in runs]) for name in COLUMNS]
+        ranks = [f"{np.mean([rank(one, view) for one in runs]):.0f}" for view in VIEWS]
         rows.append([arm, str(len(runs)), *spread, *ranks])
     made = _markdown([metric, "seeds", *COLUMNS, *(f"rank {name}" for name in VIEWS.values())], rows)
-    return made + ("\n" + differences(found, metric, against) if against else "")
+    gains = differences(done, metric, against) if against else []
+    return made + ("\n" + _markdown([f"{metric} over {against}", "seeds", *COLUMNS], gains) if gains else "")
 
 
-def differences(found: dict[str, list[Measured]], metric: str, against: str) -> str:
-    """Per arm and column over the seeds that both have: mean difference (over the pooled deviation; over its standard error)."""
-    base = {one.result.seed: one for one in found[against]}
+def _spread(values: list[float | None]) -> str:
+    known = [one for one in values if one is not None]
+    if not known:
+        return UNDEFINED
+    return f"{np.mean(known):.3f}" + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
+
+
+def differences(done: dict[str, list[Measured]], metric: str, against: str) -> list[list[str]]:
+    """A row per arm: mean difference (over the pooled deviation; over its standard error) of the seeds that both have, of which
+    two are needed."""
+    base = {one.result.seed: one for one in done.get(against, [])}
     rows = []
-    for arm, runs in found.items():
+    for arm, runs in done.items():
         pairs = [(one, base[one.result.seed]) for one in runs if arm != against and one.result.seed in base]
         if len(pairs) > 1:
             cells = [[[value(one, name, metric) for one in pair] for pair in pairs] for name in COLUMNS]
-            rows.append([arm, str(len(pairs)), *(_difference(np.array(cell)) for cell in cells)])
-    return _markdown([f"{metric} over {against}", "seeds", *COLUMNS], rows)
+            rows.append([arm, str(len(pairs)), *(_difference(cell) for cell in cells)])
+    return rows
 
 
-def _difference(values: np.ndarray) -> str:
-    """`values` (seeds, 2): of an arm and of the one that it is held against."""
+def _difference(pairs: list[list[float | None]]) -> str:
+    """Of an arm and of the one that it is held against, seed by seed."""
+    if any(one is None for pair in pairs for one in pair):
+        return UNDEFINED
+    values = np.array(pairs, np.float64)
     gain = values[:, 0] - values[:, 1]
     pooled, error = np.sqrt(values.var(0, ddof=1).mean()), gain.std(ddof=1) / np.sqrt(len(gain))
-    over = [f"{abs(gain.mean()) / spread:.1f}" if spread > 0 else "—" for spread in (pooled, error)]
+    over = [f"{abs(gain.mean()) / spread:.1f}" if spread > 0 else UNDEFINED for spread in (pooled, error)]
     return f"{gain.mean():+.3f} ({over[0]}; {over[1]})"
 
 

@@ -81,7 +81,7 @@ def main() -> None:
     print("\n| share of the batch that counts fully | " + " | ".join(f"{moment:.0%}" for moment in MOMENTS) + " |")
     print("|---|" + "---:|" * len(MOMENTS))
     for name, (_, shares) in kept.items():
-        near = [shares[round(moment * (len(shares) - 1)) :][:SMOOTHED] or shares[-SMOOTHED:] for moment in MOMENTS[:-1]]
+        near = [shares[round(moment * (len(shares) - 1)) :][:SMOOTHED] for moment in MOMENTS[:-1]]
         print(f"| {name} | " + " | ".join(f"{np.mean(part):.3f}" for part in [*near, shares[-SMOOTHED:]]) + " |")
     draw(kept, args.out.with_suffix(".png"))
     write_json(args.out.with_suffix(".json"), {

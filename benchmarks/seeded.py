@@ -45,17 +45,18 @@ def run_all(
     first: dict[Path, tuple[Path, int]] = {}
     for path, seed in runs:
         recipe = with_seed(path, overrides, seed)
-        if _finished(recipe):
+        if (recipe.workdir / "evaluation.json").exists() and _apart(_finished, recipe) is not None:
             continue
         if recipe.pretrain and ((recipe.posttrain and recipe.posttrain.coaugment) or _shared(recipe).workdir not in first):
             first[_shared(recipe).workdir] = path, seed
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))  # of the processes to come
+    later = [run for run in runs if _starts_from_an_arm(load_recipe(run[0], overrides))]
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), first.values()))
-        yield from zip(
-            (path for path, _ in runs), pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), runs), strict=True
-        )
+        for some in ([run for run in runs if run not in later], later):
+            found = pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), some)
+            yield from zip((path for path, _ in some), found, strict=True)
 
 
 def _apart(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -65,11 +66,23 @@ def _apart(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def with_seed(path: Path, overrides: list[str], seed: int) -> Recipe:
-    """The recipe of a run with a seed: its workdir and cache are those of `run`."""
+    """The recipe of a run with a seed: its workdir and cache are those of `run`, and where the recipe starts from another arm, it
+    starts from that arm's run with the same seed."""
     base = load_recipe(path, overrides)
     folder = base.workdir.with_name(f"{base.workdir.name}-seed{seed}")
     cache = base.data.cache or base.workdir.parent / "cache"
-    return load_recipe(path, [*overrides, f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"])
+    changes = [f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"]
+    if _starts_from_an_arm(base):
+        assert base.posttrain is not None
+        assert base.posttrain.start is not None
+        arm, *rest = base.posttrain.start.relative_to(base.workdir.parent).parts
+        changes.append(f"posttrain.start={base.workdir.parent.joinpath(f'{arm}-seed{seed}', *rest)}")
+    return load_recipe(path, [*overrides, *changes])
+
+
+def _starts_from_an_arm(recipe: Recipe) -> bool:
+    start = recipe.posttrain.start if recipe.posttrain else None
+    return start is not None and start.is_relative_to(recipe.workdir.parent)
 
 
 def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalResult:

@@ -104,6 +104,8 @@ def test_there_are_recipes() -> None:
         ("pretrain={image_text: 0, self_supervision: 0}", "nothing to learn; use pretrain: null"),
         ("posttrain.mix=[{query: text, item: picture, share: 1}]", "posttrain.mix.0.item: Input should be"),
         ("data.columns.catlog.title=name", "unknown key 'data.columns.catlog'. Did you mean 'catalog'?"),
+        ("data.columns={1: {title: name}}", "unknown key 'data.columns.1'. Known here: catalog, events, creatives, queries."),
+        ("data.columns.catalog={1: sku}", "data.columns.catalog.1: Input should be a valid string"),
         ("data.split.test=-1", "data.split.test"),
         ("encoder.image.sice=3", "unknown key 'encoder.image.sice'. Did you mean 'size'?"),
     ],
@@ -164,7 +166,7 @@ def test_a_command_without_a_recipe_takes_how_a_table_is_read(tmp_path: Path) ->
     assert config.catalog == tmp_path / "c.csv"
     assert config.columns == {"catalog": {"product_id": "sku"}}
     assert config.attributes == ["colour"]
-    for override, message in (("posttrain.lr=1", "this command takes no recipe"), ("data.colums={}", "Did you mean 'columns'"),
+    for override, message in (("posttrain.lr=1", "this command takes no recipe"), ("data.events=e.csv", "this command takes no"),
                               ("data.columns.catalogue.title=x", "Did you mean 'catalog'")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             load_data([override], tmp_path / "c.csv")

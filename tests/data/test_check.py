@@ -100,7 +100,7 @@ def test_everything_unusable_is_in_rejected_parquet(folder: Path, report: CheckR
     pictures = rejected.filter(table="images").sort("product_id")
     assert pictures["product_id"].to_list() == ["p1", "p2"]
     assert pictures["record"].to_list() == [str(folder / "1.jpg"), str(folder / "2.jpg")]
-    assert not report.stops_training
+    assert not report.errors
     saved = json.loads((folder / "out" / "check.json").read_text())
     assert saved["warnings"] == report.warnings
 

@@ -96,6 +96,15 @@ def test_pipes_and_devices_are_no_pictures(tmp_path: Path, kind: str) -> None:
         load_image(odd, 16)
 
 
+def test_a_picture_that_became_a_folder_is_no_picture_any_more(tmp_path: Path, photos: list[Path]) -> None:
+    cache = ImageCache(tmp_path / "cache", 16)
+    cache.fill(photos[:1])
+    photos[0].unlink()
+    photos[0].mkdir()
+    assert cache.fill(photos[:1])[photos[0]].startswith("cannot be read: Is a directory")
+    assert cache.readable(photos[:1]) == [None]
+
+
 def test_a_damaged_memory_of_files_is_forgotten(tmp_path: Path, photos: list[Path]) -> None:
     ImageCache(tmp_path / "cache", 16).fill(photos)
     (memo,) = (tmp_path / "cache").rglob("files.parquet")

@@ -84,6 +84,9 @@ def test_the_report_leaves_an_evaluation_of_other_encoders_out(
     result["encoders"]["stage 2"] = "0123456789ab"
     (tmp_path / "evaluation.json").write_text(json.dumps(result))
     assert "evaluation.json is left out: it is of other encoders" in cli("report", recipe, f"workdir={tmp_path}").stderr
+    result["encoders"] = json.loads((workdir(recipe) / "evaluation.json").read_text())["encoders"]
+    (tmp_path / "evaluation.json").write_text(json.dumps(result | {"questions": "0123456789abcdef"}))
+    assert "is left out" in cli("report", recipe, f"workdir={tmp_path}").stderr
 
 
 def test_evaluation_names_its_systems_pool_and_origin(recipe: Path, finished: object) -> None:

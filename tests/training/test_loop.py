@@ -154,7 +154,7 @@ def test_checkpoints_of_other_runs_and_formats_are_refused(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"checkpoint\.pt: was written with another recipe"):
         load_checkpoint(path, "b")
     torch.save({"format": 7}, path)
-    with pytest.raises(UserError, match="checkpoint format is 7, this openmoon reads 1"):
+    with pytest.raises(UserError, match="checkpoint format is 7, this openmoon reads 2"):
         load_checkpoint(path, "a")
     path.write_bytes(b"half a che")
     with pytest.raises(UserError, match="not a readable checkpoint"):

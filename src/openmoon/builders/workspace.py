@@ -17,9 +17,10 @@ from openmoon.data.check import unreadable_rows
 from openmoon.data.families import split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs.behaviour import behaviour_pairs, under_one_label
-from openmoon.data.schema import ACTIONS, REJECTED
+from openmoon.data.schema import ACTIONS, QUERIES, REJECTED
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import split_pairs
+from openmoon.data.tables import read_parquet
 from openmoon.data.text import item_texts
 from openmoon.data.views import Parts, codes
 from openmoon.errors import UserError
@@ -153,12 +154,19 @@ def open_workspace(recipe: Recipe, labels: bool = False) -> Workspace:
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     unreadable = _decode(shop, images)
     items = _items(shop, images, recipe)
-    rejected = pl.concat([shop.rejected, _bare_rows(shop, items), unreadable_rows(shop, unreadable)])
-    with atomic_path(recipe.workdir / "rejected.parquet") as temporary:
+    rejected = [shop.rejected, _bare_rows(shop, items), unreadable_rows(shop, unreadable)]
+    path = recipe.workdir / "rejected.parquet"
+    if recipe.data.queries is not None and not labels and path.exists():  # another step has read the labels
+        rejected.append(read_parquet(path).filter(table=QUERIES.name).match_to_schema(REJECTED))
+    _write_rejected(pl.concat(rejected), path)
+    return Workspace(recipe, known, images, items)
+
+
+def _write_rejected(rejected: pl.DataFrame, path: Path) -> None:
+    with atomic_path(path) as temporary:
         rejected.write_parquet(temporary)
     if len(rejected):
-        console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {plain(recipe.workdir / 'rejected.parquet')}")
-    return Workspace(recipe, known, images, items)
+        console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {plain(path)}")
 
 
 def require_size(encoder: ProductEncoder, work: Workspace) -> None:

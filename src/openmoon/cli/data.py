@@ -22,7 +22,7 @@ app = typer.Typer(
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Read the tables of a recipe, print counts and problems, write rejected rows with their reasons.
 
-    Exits with 1 where no training could start: an empty split, or a table of events without a usable row.
+    Exits with 1 where the recipe's trainings would not start: an empty split, or nothing that stage 2 could learn from.
     """
     loaded = load(recipe, overrides)
     from openmoon.steps.check import check
@@ -30,7 +30,7 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     report = check(loaded)
     out.print(report)
     out.print(f"wrote {plain(loaded.workdir / 'check.json')} and rejected.parquet beside it")
-    if report.stops_training:
+    if report.errors:
         raise typer.Exit(1)
 
 

@@ -161,6 +161,7 @@ def run(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -
     result = run(loaded, fresh)
     if result is not None:
         out.print(result.to_table(["recall@1", "recall@10", "mrr"]))
+        out.print(result.collapse(), highlight=False)
 
 
 @app.command()

@@ -90,15 +90,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def load_data(overrides: Sequence[str], catalog: Path) -> DataConfig:
-    """The `data` section of a command that takes a catalogue instead of a recipe, changed by `data.key=value` overrides.
+    """The `data` section of a command that takes a catalogue instead of a recipe: `overrides` say how its table is read.
 
-    Raises `UserError` as `load_recipe` does, and for an override of anything else.
+    Raises `UserError` as `load_recipe` does, and for an override of anything but data.columns.catalog and data.attributes.
     """
     tree: dict[str, Any] = {"data": {}}
     for override in overrides:
-        if not override.startswith("data."):
-            raise UserError(f"override {override!r}: this command takes no recipe; only data.… can be set, such as "
-                            "data.columns.catalog.product_id=sku.")  # fmt: skip
+        if not override.startswith(("data.columns.catalog", "data.attributes")):
+            raise UserError(f"override {override!r}: this command takes no recipe but how the table is read: data.attributes and "
+                            "data.columns.catalog, such as data.columns.catalog.product_id=sku.")  # fmt: skip
         _apply(tree, override)
     try:
         return DataConfig.model_validate({**tree["data"], "catalog": catalog})
@@ -164,9 +164,11 @@ def _explain(error: Any) -> str:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown key {field!r}.{_nearest_key(error['loc'])}"
-    if error["loc"][-1:] == ("[key]",):  # of a mapping whose keys are known
+    if error["type"] == "literal_error" and error["loc"][-1:] == ("[key]",):  # of a mapping whose keys are known
         known = re.findall(r"'(.*?)'", error["ctx"]["expected"])
-        return f"unknown key {field.removesuffix('.[key]')!r}.{nearest(error['input'], known) or f' Known here: {known}.'}"
+        hint = nearest(str(error["input"]), known) or f" Known here: {', '.join(known)}."
+        return f"unknown key {field.removesuffix('.[key]')!r}.{hint}"
+    field = field.removesuffix(".[key]")
     got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"  # a section is long, and in the recipe
     return f"{field}: {error['msg'].removeprefix('Value error, ')}{got}".removeprefix(": ")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from openmoon.config import DataConfig, SplitConfig
@@ -42,23 +43,25 @@ class CheckReport:
     examples: dict[str, list[list[str]]]  # warning → a few groups of product ids or query photos
     split: dict[str, int]  # products in each split
     split_error: str | None = None  # why the products cannot be split
+    behaviour_error: str | None = None  # why nothing can be learnt from behaviour, where that was asked
 
     @property
-    def stops_training(self) -> bool:
-        """Whether no training could start: the products cannot be split, or none of the events is usable."""
-        return self.split_error is not None or ("events" in self.tables and not self.tables["events"].rows)
+    def errors(self) -> list[str]:
+        """Why trainings would not start."""
+        return [error for error in (self.split_error, self.behaviour_error) if error]
 
     def __rich__(self) -> RenderableType:
         return Group(*_render(self))
 
 
 def check_shop(
-    config: DataConfig, images: ImageCache, out: Path, progress: Callable[[int], object] | None = None
+    config: DataConfig, images: ImageCache, out: Path, progress: Callable[[int], object] | None = None, behaviour: bool = False
 ) -> CheckReport:
     """Read all tables and pictures of a shop and count what is there, missing, wrong, duplicated or leaking.
 
     Pictures are decoded into `images` (`progress(n)` is called as they are done). Writes `out`/rejected.parquet, one
-    row for every table row and picture that cannot be used, and `out`/check.json.
+    row for every table row and picture that cannot be used, and `out`/check.json. With `behaviour` it is an error where stage 2
+    could learn nothing from the events.
     """
     shop = load_shop(config)
     named = {name: shop.image_path(name) for name in shop.picture_names()}
@@ -75,11 +78,20 @@ def check_shop(
         examples=examples,
         split=_counts(sides["split"]) if sides is not None else {},
         split_error=split_error,
+        behaviour_error=_behaviour_error(shop) if behaviour else None,
     )
     with atomic_path(Path(out) / "rejected.parquet") as temporary:
         pl.concat([shop.rejected, unreadable_rows(shop, unreadable)]).write_parquet(temporary)
     write_json(Path(out) / "check.json", asdict(report))
     return report
+
+
+def _behaviour_error(shop: Shop) -> str | None:
+    try:
+        shop.require_queries()
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def unreadable_rows(shop: Shop, unreadable: dict[Path, str]) -> pl.DataFrame:
@@ -203,8 +215,7 @@ def _render(report: CheckReport) -> Iterator[RenderableType]:
     yield f"{report.pictures:,} pictures, {unreadable:,} unreadable"
     if report.split:
         yield "products: " + ", ".join(f"{count:,} {side}" for side, count in report.split.items())
-    if report.split_error:
-        yield report.split_error
+    yield from (f"[red]{escape(error)}[/]" for error in report.errors)
     for title, counts in (
         ("Rejected rows", report.rejected), ("Unreadable pictures", report.unreadable), ("Warnings", report.warnings),
     ):  # fmt: skip

@@ -91,7 +91,7 @@ class ImageCache:
 
     def readable(self, paths: Sequence[Path]) -> list[str | None]:
         """The key of every path whose pixels are in the cache, None for the others."""
-        keys = [self._known_key(path) if os.path.exists(path) else None for path in paths]
+        keys = [self._known_key(path) if os.path.isfile(path) else None for path in paths]
         return [key if key is not None and key in self._store else None for key in keys]
 
     def pixels(self, keys: Sequence[str]) -> npt.NDArray[np.uint8]:

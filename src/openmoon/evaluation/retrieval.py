@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import torch
 from rich.progress import Progress
 
@@ -80,16 +81,17 @@ def evaluate_retrieval(
         unknown_products=len(labels) - len(known),
         systems=found.systems,
         encoders=dict(fingerprints or {}),
-        questions=_questions(labels, items),
+        questions=questions_hash(queries, items),
         cells=found.cells,
         effective_ranks=found.effective_ranks,
     )
 
 
-def _questions(labels: pl.DataFrame, items: pl.DataFrame) -> str:
-    """Identity of what is asked among what, wherever the pictures lie."""
-    photo = pl.col("query_image").str.split("/").list.last()
-    return content_hash(labels.select("query_text", photo, "product_id").write_ndjson(), *items["product_id"])[:16]
+def questions_hash(queries: pl.DataFrame, items: pl.DataFrame) -> str:
+    """Identity of what is asked among what, 16 hex digits, wherever the pictures lie; tables as in `evaluate_retrieval`."""
+    asked = queries.select(name for name in ("query_text", "query_image", "product_id") if name in queries.columns)
+    asked = asked.with_columns(cs.by_name("query_image", require_all=False).str.split("/").list.last())
+    return content_hash(asked.write_ndjson(), *items["product_id"])[:16]
 
 
 class Comparison(NamedTuple):

@@ -53,7 +53,7 @@ class ProductEncoder(nn.Module):
         return self.routed(image, text)[0]
 
     def routed(self, image: Tokens | None, text: Tokens | None) -> tuple[Tensor, Tensor | None]:
-        """`forward`, and how the tokens were shared out among experts, (B, 2, L, Z) as in `Fusion`; None if it is dense."""
+        """`forward`, and how the tokens were shared out among experts, (B, 3, L, Z) as in `Fusion`; None if it is dense."""
         vectors, routing = self.fusion(image, text)
         return F.normalize(vectors, dim=-1), routing
 

@@ -13,4 +13,4 @@ def check(recipe: Recipe) -> CheckReport:
     """Check the recipe's shop; writes check.json and rejected.parquet to the workdir."""
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     with bar("Reading pictures", None) as (progress, task):
-        return check_shop(recipe.data, images, recipe.workdir, lambda n: progress.advance(task, n))
+        return check_shop(recipe.data, images, recipe.workdir, lambda n: progress.advance(task, n), recipe.posttrain is not None)

@@ -44,7 +44,7 @@ def compared_systems(work: Workspace, temporary: Path) -> dict[str, Encode]:
         if encoder is None and getattr(work.recipe, stage) is not None:
             console.print(f"  [yellow]{name} is left out[/]: `openmoon {stage}` has not finished")
         if encoder is not None:
-            systems[name] = CachedEncode(encoder, work.images, temporary if _tunes_trunks(work.recipe) else shared)
+            systems[name] = CachedEncode(encoder, work.images, temporary if tunes_trunks(work.recipe) else shared)
     return systems
 
 
@@ -53,6 +53,7 @@ def fingerprints(systems: Mapping[str, Encode]) -> dict[str, str]:
     return {name: system.encoder.fingerprint() for name, system in systems.items() if isinstance(system, CachedEncode)}
 
 
-def _tunes_trunks(recipe: Recipe) -> bool:
+def tunes_trunks(recipe: Recipe) -> bool:
+    """Whether any stage trains a trunk, so that its tokens are nobody else's."""
     stages = [stage for stage in (recipe.pretrain, recipe.posttrain) if stage is not None]
     return any(stage.train_image_trunk or stage.train_text_trunk for stage in stages)

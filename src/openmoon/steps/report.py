@@ -13,6 +13,7 @@ from openmoon.config import Recipe
 from openmoon.console import console, plain
 from openmoon.evaluation.examples import Example, find_examples
 from openmoon.evaluation.results import RetrievalResult
+from openmoon.evaluation.retrieval import questions_hash
 from openmoon.report.data import ReportData, read_metrics
 from openmoon.report.page import write_report
 from openmoon.steps.evaluate import compared_systems, fingerprints
@@ -26,11 +27,13 @@ def report(recipe: Recipe) -> Path:
     evaluation = RetrievalResult.load(result) if result.exists() else None
     if can_evaluate(work.shop):
         with scratch_folder(recipe.workdir) as temporary:
-            systems = compared_systems(work, temporary)
-            if evaluation is not None and evaluation.encoders != fingerprints(systems):
-                console.print(f"  [yellow]{plain(result)} is left out[/]: it is of other encoders; run `openmoon evaluate` again")
+            systems, queries, items = compared_systems(work, temporary), held_out_queries(work), held_out_items(work)
+            found = (fingerprints(systems), questions_hash(queries, items))
+            if evaluation is not None and (evaluation.encoders, evaluation.questions) != found:
+                console.print(f"  [yellow]{plain(result)} is left out[/]: it is of other encoders, other queries or an earlier "
+                              "version; run `openmoon evaluate` again")  # fmt: skip
                 evaluation = None
-            examples = find_examples(systems, held_out_queries(work), held_out_items(work), seed=recipe.seed)
+            examples = find_examples(systems, queries, items, seed=recipe.seed)
     path = recipe.workdir / "report.html"
     write_report(ReportData(
         name=recipe.name, recipe=recipe.model_dump(mode="json"), counts=_counts(work),

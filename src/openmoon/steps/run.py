@@ -23,6 +23,8 @@ def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     shop = load_shop(recipe.data)
     if recipe.posttrain:
         shop.require_queries()  # stage 1 takes long
+    asks = can_evaluate(shop)
+    del shop  # which may be large
     _say("data check")
     console.print(check(recipe))
     _say("pretrain" if recipe.pretrain else "pretrain: skipped, the recipe says pretrain: null")
@@ -35,7 +37,7 @@ def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     if recipe.posttrain:
         posttrain(recipe, fresh)
     result = None
-    if can_evaluate(shop):
+    if asks:
         _say("evaluate")
         result = evaluate(recipe)
     else:

@@ -11,7 +11,7 @@ import torch
 from openmoon.errors import UserError
 from openmoon.io import atomic_path
 
-FORMAT = 1
+FORMAT = 2  # raise it when what is saved is named or meant otherwise
 
 
 def save_checkpoint(path: Path, run: str, state: dict[str, Any]) -> None:
