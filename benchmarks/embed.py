@@ -34,6 +34,7 @@ from openmoon.data.text import item_texts
 from openmoon.io import write_json
 from openmoon.models.encode import encode_batch
 from openmoon.models.encoder import ProductEncoder
+from openmoon.models.onnx.graph import Precision
 from openmoon.models.onnx.trunks import accelerate
 from openmoon.runtime import machine, versions
 from openmoon.steps.embed import embed
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of openmoon and of the limit")
     parser.add_argument("--memory", type=int, nargs=2, default=(2000, 20000), metavar=("SMALL", "LARGE"))
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/embed.json"))
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)  # the child that measures one catalogue
@@ -56,12 +58,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         catalog = complete(args.catalog).head(args.products)
-        result = compare(catalog, args.encoder, Path(folder), args.rounds, args.batch_size)
+        result = compare(catalog, args.encoder, Path(folder), args.rounds, args.batch_size, args.precision)
         result["peak_memory_mib"] = {
             str(n): peak_memory(complete(args.catalog), n, args.encoder, Path(folder) / f"memory-{n}")
             for n in args.memory
         }
-    result |= {"products": catalog.height, "batch_size": args.batch_size, "versions": versions(), "machine": machine()}
+    result |= {"products": catalog.height, "batch_size": args.batch_size, "precision": args.precision,
+               "versions": versions(), "machine": machine()}  # fmt: skip
     write_json(args.out, result)
     print(json.dumps({k: v for k, v in result.items() if k not in ("versions", "seconds")}, indent=2))
 
@@ -76,15 +79,14 @@ def complete(path: Path) -> pl.DataFrame:
     return both.with_columns(image=pl.Series([str(shop.image_path(name).resolve()) for name in both["image"]]))
 
 
-def recipe_for(folder: Path, batch_size: int = 32) -> Recipe:
+def recipe_for(folder: Path, batch_size: int = 32, precision: Precision = "float32") -> Recipe:
     """A recipe that embeds `folder`/catalog.parquet into `folder`."""
-    return Recipe.model_validate(
-        {"name": "benchmark", "workdir": folder, "data": {"root": folder}, "embed": {"batch_size": batch_size}}
-    )
+    how = {"batch_size": batch_size, "precision": precision}
+    return Recipe.model_validate({"name": "benchmark", "workdir": folder, "data": {"root": folder}, "embed": how})
 
 
 def compare(
-    catalog: pl.DataFrame, encoder_folder: Path, folder: Path, rounds: int, batch_size: int
+    catalog: pl.DataFrame, encoder_folder: Path, folder: Path, rounds: int, batch_size: int, precision: Precision
 ) -> dict[str, object]:
     """Seconds of each system per round, and the ratios."""
     from sentence_transformers import SentenceTransformer
@@ -95,7 +97,7 @@ def compare(
     peer = SentenceTransformer(str(encoder_folder.resolve()), trust_remote_code=True, device="cpu")
     folder.mkdir(parents=True, exist_ok=True)
     catalog.write_parquet(folder / "catalog.parquet")
-    fast = accelerate(encoder, folder / "onnx")
+    fast = accelerate(encoder, folder / "onnx", precision=precision)
     batches = prepared(fast, inputs, batch_size)
 
     def limit() -> None:
@@ -104,7 +106,7 @@ def compare(
 
     def ours() -> None:
         (folder / "vectors.parquet").unlink(missing_ok=True)
-        embed(recipe_for(folder, batch_size), encoder_folder)
+        embed(recipe_for(folder, batch_size, precision), encoder_folder)
 
     def theirs() -> None:
         np.save(folder / "peer.npy", peer.encode(inputs, batch_size=batch_size))

@@ -111,7 +111,7 @@ def _finished(recipe: Recipe) -> RetrievalResult | None:
     if not done.exists():
         return None
     result = RetrievalResult.load(done)
-    same = result.recipe == recipe.model_dump(mode="json") and result.data_hash == open_workspace(recipe).data_hash
+    same = Recipe.model_validate(result.recipe) == recipe and result.data_hash == open_workspace(recipe).data_hash
     return result if same else None
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,14 @@ def test_onnx_trunks_give_the_same_vectors(tiny_encoder: ProductEncoder, picture
             torch.nn.init.zeros_(parameter)  # the graphs have their own
     np.testing.assert_allclose(fast.encode(mixed, batch_size=3), expected, atol=1e-4)
     assert len(list(tmp_path.glob("*.onnx"))) == 2
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: fast.encode(mixed, batch_size=3), range(8)):
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_trunks_in_bfloat16_give_nearly_the_same_vectors(
+    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path
+) -> None:
+    mixed = ["red boot with dots", *pictures, {"text": "lamp", "image": pictures[0]}]
+    fast = accelerate(tiny_encoder, tmp_path, precision="bfloat16")  # float32 where the processor knows no bfloat16
+    assert (fast.encode(mixed) * tiny_encoder.encode(mixed)).sum(1).min() > 0.98

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from openmoon.device import compute_device
 from openmoon.models.encoder import ProductEncoder
+from openmoon.models.onnx.graph import Precision
 from openmoon.models.onnx.trunks import accelerate
 
 
-def fast_encoder(encoder: ProductEncoder, folder: Path) -> ProductEncoder:
-    """The same encoder on the GPU, or on a CPU with its trunks in ONNX Runtime, exported to `folder`."""
+def fast_encoder(encoder: ProductEncoder, folder: Path, precision: Precision = "float32") -> ProductEncoder:
+    """The same encoder on the GPU, or on a CPU with its trunks in OpenVINO in `precision`, exported to `folder`."""
     device = compute_device()
-    return accelerate(encoder, folder) if device.type == "cpu" else encoder.to(device)
+    return accelerate(encoder, folder, precision=precision) if device.type == "cpu" else encoder.to(device)

@@ -34,7 +34,7 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     if encoder_folder is None:
         require_recipe(folder, recipe, folder.parent.name)
     slow = ProductEncoder.from_pretrained(folder)
-    encoder, work = fast_encoder(slow, recipe.workdir / "onnx"), recipe.workdir
+    encoder, work = fast_encoder(slow, recipe.workdir / "onnx", recipe.embed.precision), recipe.workdir
     by = Embedder(encoder, encoder_name(recipe, slow), saved_learnt_until(folder), recipe.embed.batch_size)
     shop, problems = load_catalog(recipe.data), work / "embed_rejected.parquet"
     with alone(work):

@@ -13,6 +13,7 @@ from openmoon.errors import UserError
 from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.fusion import OnnxFusion, export_fusion
+from openmoon.models.onnx.graph import onnx_runtime
 from openmoon.models.onnx.quantize import is_convolutional, quantize_by_pictures, quantize_products
 from openmoon.models.onnx.trunks import OnnxImageTrunk, OnnxTextModel, export_image, export_text, with_trunks
 
@@ -51,8 +52,9 @@ def load_onnx(encoder: ProductEncoder, folder: Path, precision: str = FLOAT, thr
     if written != encoder.fingerprint() or not (folder / f"fusion{precision}.onnx").exists():
         raise UserError(f"{folder}: not an export of this encoder in this precision; run `openmoon export` again.")
     threads = threads or torch.get_num_threads()
-    image = OnnxImageTrunk(folder / f"image{precision}.onnx", encoder.image.dim, threads)
-    text = OnnxTextModel(folder / f"text{precision}.onnx", encoder.text.model.config, threads)
+    image = OnnxImageTrunk(onnx_runtime(folder / f"image{precision}.onnx", threads), encoder.image.dim)
+    text = OnnxTextModel(onnx_runtime(folder / f"text{precision}.onnx", threads), encoder.text.model.config)
     fast = with_trunks(encoder, image, text)
-    fast.fusion = OnnxFusion(folder / f"fusion{precision}.onnx", encoder.image.dim, encoder.text.dim, threads)  # type: ignore
+    run = onnx_runtime(folder / f"fusion{precision}.onnx", threads)
+    fast.fusion = OnnxFusion(run, encoder.image.dim, encoder.text.dim)  # type: ignore[assignment]
     return fast

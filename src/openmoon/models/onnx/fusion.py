@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.experts import Experts, Routing
 from openmoon.models.fusion import Fusion
-from openmoon.models.onnx.graph import export, session
+from openmoon.models.onnx.graph import Run, export
 from openmoon.models.tokens import Tokens
 
 TOKENS = {0: "batch", 1: "image_length"}, {0: "batch", 1: "text_length"}
 
 
 class OnnxFusion(nn.Module):
-    """`Fusion` in ONNX Runtime, on the CPU, without gradient. A missing modality goes in as one masked token."""
+    """`Fusion` as a graph that `run` computes, on the CPU, without gradient. A missing modality goes in as one masked token."""
 
-    def __init__(self, path: Path, image_dim: int, text_dim: int, threads: int) -> None:
+    def __init__(self, run: Run, image_dim: int, text_dim: int) -> None:
         super().__init__()
         self.dims = image_dim, text_dim
-        self._session = session(path, threads)
+        self._run = run
         self._device = nn.Parameter(torch.empty(0), requires_grad=False)  # says where the model is: on the CPU
 
     def forward(self, image: Tokens | None, text: Tokens | None) -> tuple[Tensor, None]:
@@ -35,8 +35,7 @@ class OnnxFusion(nn.Module):
         for name, tokens, dim in zip(("image", "text"), (image, text), self.dims, strict=True):
             given = tokens or Tokens(torch.zeros(batch, 1, dim), torch.zeros(batch, 1, dtype=torch.bool))
             feed |= {f"{name}_tokens": given.values.float().numpy(), f"{name}_mask": given.mask.numpy()}
-        (vectors,) = self._session.run(None, feed)
-        return torch.from_numpy(vectors), None
+        return torch.from_numpy(self._run(feed)), None
 
 
 class _Graph(nn.Module):
