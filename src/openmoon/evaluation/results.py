@@ -79,8 +79,7 @@ class RetrievalResult(BaseModel):
         """Systems side by side for the terminal, the best of each row in bold."""
         table = Table(title=self._title(), title_justify="left", title_style="bold", header_style="dim")
         for heading in ("query → item", "pool", "queries", "metric", *self.systems):
-            left = heading in ("query → item", "metric")
-            table.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+            table.add_column(heading, justify="left" if heading in ("query → item", "metric") else "right")
         for cell in self.cells:
             head = (cell.name, f"{cell.pool:,}", f"{cell.queries:,}")
             for place, metric in enumerate(metrics):
