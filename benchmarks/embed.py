@@ -24,17 +24,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
 
 from openmoon.config import Recipe
+from openmoon.config.data import Precision
 from openmoon.data.images import load_image
 from openmoon.data.text import item_texts
 from openmoon.io import write_json
 from openmoon.models.encode import encode_batch
 from openmoon.models.encoder import ProductEncoder
-from openmoon.models.onnx.graph import Precision
 from openmoon.models.onnx.trunks import accelerate
 from openmoon.runtime import machine, versions
 from openmoon.steps.embed import embed
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of openmoon and of the limit")
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of openmoon and of the limit")
     parser.add_argument("--memory", type=int, nargs=2, default=(2000, 20000), metavar=("SMALL", "LARGE"))
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/embed.json"))
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)  # the child that measures one catalogue

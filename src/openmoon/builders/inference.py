@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from openmoon.config.data import Precision
 from openmoon.device import compute_device
 from openmoon.models.encoder import ProductEncoder
-from openmoon.models.onnx.graph import Precision
 from openmoon.models.onnx.trunks import accelerate
 
 

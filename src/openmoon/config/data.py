@@ -11,6 +11,8 @@ from pydantic import Field, NonNegativeInt, field_validator, model_validator
 from openmoon.config.section import Fraction, Section, View
 from openmoon.learnt import naive_utc
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class SplitConfig(Section):
     """How products and queries are divided.
@@ -93,5 +95,5 @@ class EmbedConfig(Section):
     """Also write query_vectors.parquet: every query of the events, those after data.until too."""
     batch_size: int = Field(32, ge=1)
     """Inputs in the encoder at once."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Of the trunks on a CPU; bfloat16 is faster where the processor computes in it (AMX, AVX512-BF16)."""

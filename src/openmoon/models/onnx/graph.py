@@ -7,17 +7,16 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from openmoon.config.data import Precision
 from openmoon.io import atomic_path
 
 OPSET = 17
 Axes = dict[int, str]
-Precision = Literal["float32", "bfloat16"]
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]  # inputs by name → the one output
 
 

@@ -7,15 +7,18 @@ keyed by the encoder's fingerprint, and are made once.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from openmoon.config.data import Precision
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.image_trunk import ImageTrunk
-from openmoon.models.onnx.graph import Precision, Run, export, onnx_runtime, openvino
+from openmoon.models.onnx.graph import Run, export, openvino
 
 
 class OnnxImageTrunk(nn.Module):
@@ -70,12 +73,11 @@ def accelerate(
     threads = threads or torch.get_num_threads()
     weights = encoder.fingerprint()  # reads every weight: once
     image, text = folder / f"image-{weights}.onnx", folder / f"text-{weights}.onnx"
-    if not image.exists():
-        export_image(encoder.image, encoder.image_size, image)
+    load = partial(openvino, threads=threads, precision=precision)
+    fast_image = onnx_image_trunk(encoder.image, encoder.image_size, image, load)
     if not text.exists():
         export_text(encoder, text)
-    fast_image = OnnxImageTrunk(openvino(image, threads, precision), encoder.image.dim)
-    return with_trunks(encoder, fast_image, OnnxTextModel(openvino(text, threads, precision), encoder.text.model.config))
+    return with_trunks(encoder, fast_image, OnnxTextModel(load(text), encoder.text.model.config))
 
 
 def with_trunks(encoder: ProductEncoder, image: nn.Module, text: nn.Module) -> ProductEncoder:
@@ -100,8 +102,8 @@ def export_image(trunk: ImageTrunk, size: int, path: Path) -> None:
     export(trunk, (torch.zeros(2, 3, size, size),), path, {"pixels": {0: "batch"}}, "tokens", {0: "batch"})
 
 
-def onnx_image_trunk(trunk: ImageTrunk, size: int, path: Path, threads: int | None = None) -> OnnxImageTrunk:
-    """The trunk in ONNX Runtime for pictures of `size` x `size`, exported to `path` if it is not there yet."""
+def onnx_image_trunk(trunk: ImageTrunk, size: int, path: Path, load: Callable[[Path], Run]) -> OnnxImageTrunk:
+    """The trunk for pictures of `size` x `size` as `load` runs its graph, exported to `path` if it is not there yet."""
     if not path.exists():
         export_image(trunk, size, path)
-    return OnnxImageTrunk(onnx_runtime(path, threads or torch.get_num_threads()), trunk.dim)
+    return OnnxImageTrunk(load(path), trunk.dim)
