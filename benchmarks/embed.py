@@ -3,7 +3,8 @@
     python benchmarks/embed.py --encoder runs/fashion/posttrain/encoder --catalog data/fashion/catalog.parquet --products 1024
 
 One process after another, each tuned alike (malloc, threads), rounds interleaved, medians of ratios:
-- limit: the bare forward pass of the same exported trunks and the fusion, on batches that are already decoded and tokenised
+- limit: the bare forward pass of the same exported trunks and the fusion, on batches that are already decoded and tokenised,
+  as many at a time as `openmoon embed` takes
 - openmoon: the steps that `openmoon embed` takes, from reading files to the Parquet table
 - sentence-transformers: `SentenceTransformer(folder).encode` of the same weights, files and batch size, saved with numpy
 - memory: peak of `openmoon embed` on a small and on a large catalogue (the same files repeated under new ids)
@@ -34,10 +35,11 @@ from openmoon.config.data import Precision
 from openmoon.data.images import load_image
 from openmoon.data.text import item_texts
 from openmoon.io import write_json
+from openmoon.lanes import in_lanes
 from openmoon.models.encode import encode_batch
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.trunks import accelerate
-from openmoon.runtime import machine, versions
+from openmoon.runtime import cores, machine, versions
 from openmoon.steps.embed import embed
 
 
@@ -102,8 +104,8 @@ def compare(
     batches = prepared(fast, inputs, batch_size)
 
     def limit() -> None:
-        for ids, pictures in batches:
-            encode_batch(fast, ids, pictures)
+        for _ in in_lanes(lambda batch: encode_batch(fast, *batch), batches, cores()):
+            pass
 
     def ours() -> None:
         (folder / "vectors.parquet").unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import torch
 from openmoon import ProductEncoder
 from openmoon.config import EncoderConfig
 from openmoon.models.encoder import upcycled
-from openmoon.models.onnx.trunks import accelerate
+from openmoon.models.onnx import trunks
+from openmoon.models.onnx.trunks import accelerate, export_image
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 
@@ -54,7 +57,11 @@ def test_cached_losses_of_sentence_transformers_train_it(tiny_encoder: ProductEn
         torch.testing.assert_close(cached[name], gradient, rtol=1e-3, atol=1e-6)
 
 
-def test_onnx_trunks_give_the_same_vectors(tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 3 * 32 * 32, trunks.AT_ONCE])
+def test_onnx_trunks_give_the_same_vectors(
+    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(trunks, "AT_ONCE", at_once)
     mixed = ["red boot with dots", *pictures, {"text": "lamp", "image": pictures[0]}]
     expected, fast = tiny_encoder.encode(mixed), accelerate(tiny_encoder, tmp_path)
     for trunk in (tiny_encoder.image, tiny_encoder.text):
@@ -65,6 +72,24 @@ def test_onnx_trunks_give_the_same_vectors(tiny_encoder: ProductEncoder, picture
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: fast.encode(mixed, batch_size=3), range(8)):
             np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_first_calls_of_openvino_from_many_threads_return(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    """Its binding waits for itself when two threads are in it for the first time; a process of its own, since once is enough."""
+    path = tmp_path / "image.onnx"
+    export_image(tiny_encoder.image, 32, path)
+    script = f"""
+import sys, threading
+from pathlib import Path
+import numpy as np
+from openmoon.models.onnx.graph import openvino
+run, pictures = openvino(Path({str(path)!r}), 2, streams=2), {{"pixels": np.zeros((1, 3, 32, 32), np.float32)}}
+sys.setswitchinterval(1e-7)
+together = threading.Barrier(8)
+threads = [threading.Thread(target=lambda: (together.wait(), run(pictures))) for _ in range(8)]
+for each in (*map(threading.Thread.start, threads), *map(threading.Thread.join, threads)): pass
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 def test_trunks_in_bfloat16_give_nearly_the_same_vectors(

@@ -57,6 +57,23 @@ def test_cached_pictures_equal_live_pictures(
     assert a.mask.any(1).tolist() == [True, False, True, True]
 
 
+def test_many_pictures_go_through_a_graph_that_gives_the_same_tokens(
+    tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, keys = cache
+    tokens = []
+    for enough in (sources.WORTH_EXPORTING, 1):
+        monkeypatch.setattr(sources, "WORTH_EXPORTING", enough)
+        cached = CachedImages(tiny_encoder.image, images, tmp_path / str(enough), strength=0.5, views=1)
+        cached.prepare(keys, quiet, augmented=keys)
+        assert (cached.store.folder / "trunk.onnx").exists() == (enough == 1)
+        tokens.append([cached(keys, rng) for rng in (None, np.random.default_rng(0))])
+    for a, b in zip(*tokens, strict=True):
+        assert a is not None
+        assert b is not None
+        torch.testing.assert_close(a.values, b.values, atol=5e-3, rtol=5e-3)
+
+
 def test_augmented_views_differ_and_repeat_with_the_generator(
     tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path
 ) -> None:

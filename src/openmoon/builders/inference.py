@@ -10,7 +10,9 @@ from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.trunks import accelerate
 
 
-def fast_encoder(encoder: ProductEncoder, folder: Path, precision: Precision = "float32") -> ProductEncoder:
-    """The same encoder on the GPU, or on a CPU with its trunks in OpenVINO in `precision`, exported to `folder`."""
+def fast_encoder(
+    encoder: ProductEncoder, folder: Path, precision: Precision = "float32", fingerprint: str | None = None
+) -> ProductEncoder:
+    """The same encoder on the GPU, or on a CPU `accelerate`d: its trunks in OpenVINO in `precision`, exported to `folder`."""
     device = compute_device()
-    return accelerate(encoder, folder, precision=precision) if device.type == "cpu" else encoder.to(device)
+    return accelerate(encoder, folder, precision, fingerprint) if device.type == "cpu" else encoder.to(device)

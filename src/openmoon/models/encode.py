@@ -1,15 +1,13 @@
-"""Inputs → vectors as a stream: pictures are decoded ahead by threads, texts are bucketed by length, memory is bounded.
+"""Inputs → vectors as a stream: texts are bucketed by length, pictures are decoded on the way, memory is bounded.
 
-The stream works in windows of `WINDOW` batches: a window is tokenised, sorted by length, computed batch by batch and given
-back in the order it came. While a batch is in the trunks, the pictures of the next one, even if of the next window, are
-being decoded (Pillow releases the GIL).
+The stream works in windows of `WINDOW` batches: a window is tokenised, sorted by length, computed batch by batch and given back
+in the order it came. On a CPU every core decodes and computes a batch of its own; for a GPU all cores decode ahead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ from PIL import Image
 
 from openmoon.data.images import ImageRejected, load_image, square, to_rgb
 from openmoon.errors import UserError
+from openmoon.lanes import in_lanes
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input, Picture
 from openmoon.models.tokens import Tokens
@@ -37,22 +36,30 @@ def encode_stream(
     on_unreadable: Unreadable | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the vectors of `inputs` in order, in float32 arrays of up to `batch_size` rows. `workers` threads (default: one a
-    core) decode pictures.
+    core) decode pictures, and on a CPU compute as well; they share torch's threads.
 
     An unreadable picture raises `UserError`; with `on_unreadable` it is reported there and counts as missing, and an
     input with nothing else gets a vector of NaN.
     """
-    with ThreadPoolExecutor(workers or cores()) as pool:
-        for batch in _one_ahead(_batches(encoder, iter(inputs), batch_size, pool)):
-            window = batch.window
-            pictures = [
-                _result(decoding, window.first + row, window.inputs[row], on_unreadable)
-                for decoding, row in zip(batch.decoding, batch.rows, strict=True)
-            ]
-            window.vectors[batch.rows] = encode_batch(encoder, [window.ids[row] for row in batch.rows], pictures)
-            if batch.last:
-                for start in range(0, len(window.vectors), batch_size):
-                    yield window.vectors[start : start + batch_size]
+    inputs = iter(inputs)
+    first = list(islice(inputs, batch_size + 1))
+    on_cpu = next(encoder.fusion.parameters()).device.type == "cpu"
+    several = workers or (torch.get_num_threads() if on_cpu else cores())
+    lanes = several if len(first) > batch_size else 1  # a batch that is alone gets all of torch's threads
+
+    def work(batch: _Batch) -> tuple[list[np.ndarray | None] | np.ndarray, dict[int, str]]:
+        pictures, unreadable = _decode(batch, encoder.image_size, on_unreadable is not None)
+        return encode_batch(encoder, batch.ids, pictures) if on_cpu else pictures, unreadable
+
+    for batch, (made, unreadable) in in_lanes(work, _batches(encoder, chain(first, inputs), batch_size), lanes):
+        if on_unreadable is not None:
+            for number, reason in unreadable.items():
+                on_unreadable(number, reason)
+        window = batch.window
+        window.vectors[batch.rows] = made if isinstance(made, np.ndarray) else encode_batch(encoder, batch.ids, made)
+        if batch.last:
+            for start in range(0, len(window.vectors), batch_size):
+                yield window.vectors[start : start + batch_size]
 
 
 class _Window(NamedTuple):
@@ -65,17 +72,18 @@ class _Window(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """Rows of a window that go through the trunks together, their pictures being decoded; `last` of its window."""
+    """Rows of a window that go through the trunks together; `last` of its window."""
 
     window: _Window
     rows: np.ndarray
-    decoding: list[Future[np.ndarray] | None]
     last: bool
 
+    @property
+    def ids(self) -> list[list[int]]:
+        return [self.window.ids[row] for row in self.rows]
 
-def _batches(
-    encoder: ProductEncoder, inputs: Iterator[Input], batch_size: int, pool: ThreadPoolExecutor
-) -> Iterator[_Batch]:
+
+def _batches(encoder: ProductEncoder, inputs: Iterator[Input], batch_size: int) -> Iterator[_Batch]:
     first = 0
     while window := list(islice(inputs, WINDOW * batch_size)):
         texts = [i.text for i in window if i.text is not None]
@@ -84,40 +92,24 @@ def _batches(
         shared = _Window(first, window, ids, np.empty((len(window), encoder.dim), np.float32))
         order = np.argsort([len(tokens) for tokens in ids], kind="stable")
         for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            yield _Batch(
-                shared, rows, _decode(pool, window, rows, encoder.image_size), start + batch_size >= len(order)
-            )
+            yield _Batch(shared, order[start : start + batch_size], start + batch_size >= len(order))
         first += len(window)
 
 
-def _one_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
-    """The same batches, the next one already begun when one is given out."""
-    current = next(batches, None)
-    while current is not None:
-        following = next(batches, None)
-        yield current
-        current = following
-
-
-def _decode(
-    pool: ThreadPoolExecutor, window: list[Input], rows: np.ndarray, size: int
-) -> list[Future[np.ndarray] | None]:
-    pictures = [window[row].image for row in rows]
-    return [pool.submit(load_picture, p, size) if p is not None else None for p in pictures]
-
-
-def _result(
-    decoding: Future[np.ndarray] | None, number: int, source: Input, on_unreadable: Unreadable | None
-) -> np.ndarray | None:
-    try:
-        return decoding.result() if decoding else None
-    except ImageRejected as error:
-        if on_unreadable is None:
-            name = source.image if isinstance(source.image, Path) else f"inputs[{number}].image"
-            raise UserError(f"{name}: {error}.") from error
-        on_unreadable(number, str(error))
-        return None
+def _decode(batch: _Batch, size: int, spare: bool) -> tuple[list[np.ndarray | None], dict[int, str]]:
+    """The pictures of a batch; of unreadable ones the number and the reason, or where they are not to be spared a `UserError`."""
+    pictures: list[np.ndarray | None] = []
+    unreadable = {}
+    for row in batch.rows:
+        source, number = batch.window.inputs[row].image, batch.window.first + int(row)
+        try:
+            pictures.append(None if source is None else load_picture(source, size))
+        except ImageRejected as error:
+            if not spare:
+                raise UserError(f"{source if isinstance(source, Path) else f'inputs[{number}].image'}: {error}.") from error
+            pictures.append(None)
+            unreadable[number] = str(error)
+    return pictures, unreadable
 
 
 @torch.inference_mode()
@@ -131,7 +123,7 @@ def encode_batch(encoder: ProductEncoder, ids: list[list[int]], pictures: list[n
     with_picture = [row for row, picture in enumerate(pictures) if picture is not None]
     if with_picture:
         pixels = torch.from_numpy(np.stack([p for p in pictures if p is not None]))
-        values = encoder.image(pixels.to(device).permute(0, 3, 1, 2).float())
+        values = encoder.image(pixels.to(device).permute(0, 3, 1, 2))
         image = Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool)).spread(with_picture, len(ids))
     with_text = [row for row, tokens in enumerate(ids) if tokens]
     if with_text:

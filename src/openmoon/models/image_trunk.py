@@ -39,7 +39,7 @@ class ImageTrunk(nn.Module):
         return self.mean.device
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, S, S) float in 0–255 → tokens (B, T, dim)."""
+        """(B, 3, S, S) in 0–255, uint8 or float → tokens (B, T, dim)."""
         pixels = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         return self._pool(self.backbone(pixels))
 

@@ -19,9 +19,9 @@ from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.vectors import PRODUCT, QUERY, Finished
 
 
-def encoder_name(recipe: Recipe, encoder: ProductEncoder) -> str:
+def encoder_name(recipe: Recipe, fingerprint: str) -> str:
     """What the vectors table's `encoder` column says, such as `sample@3f2a…`: equal names mean comparable vectors."""
-    return f"{recipe.name}@{encoder.fingerprint()}"
+    return f"{recipe.name}@{fingerprint}"
 
 
 def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
@@ -34,8 +34,9 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     if encoder_folder is None:
         require_recipe(folder, recipe, folder.parent.name)
     slow = ProductEncoder.from_pretrained(folder)
-    encoder, work = fast_encoder(slow, recipe.workdir / "onnx", recipe.embed.precision), recipe.workdir
-    by = Embedder(encoder, encoder_name(recipe, slow), saved_learnt_until(folder), recipe.embed.batch_size)
+    work, fingerprint = recipe.workdir, slow.fingerprint()
+    encoder = fast_encoder(slow, work / "onnx", recipe.embed.precision, fingerprint)
+    by = Embedder(encoder, encoder_name(recipe, fingerprint), saved_learnt_until(folder), recipe.embed.batch_size)
     shop, problems = load_catalog(recipe.data), work / "embed_rejected.parquet"
     with alone(work):
         finished = embed_table(work / "vectors.parquet", _products(shop, recipe.embed.view), shop.image_path, by, problems)

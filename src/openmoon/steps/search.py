@@ -33,7 +33,7 @@ def search_products(
         raise UserError("search: nothing to search for; give --text, --image or both.")
     encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
     vectors = encoder.encode([{"text": text, "image": image}])
-    found = search(recipe.workdir / "vectors.parquet", vectors, k, encoder_name(recipe, encoder))
+    found = search(recipe.workdir / "vectors.parquet", vectors, k, encoder_name(recipe, encoder.fingerprint()))
     shop = load_catalog(recipe.data)
     products = shop.catalog.select("product_id", "title", "category", "image")
     results = found.join(products, on="product_id", how="left", maintain_order="left")

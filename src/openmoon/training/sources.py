@@ -22,7 +22,7 @@ from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash, hash_number
 from openmoon.models.image_trunk import ImageTrunk
-from openmoon.models.onnx.graph import onnx_runtime
+from openmoon.models.onnx.graph import openvino
 from openmoon.models.onnx.trunks import onnx_image_trunk
 from openmoon.models.text_trunk import TextTrunk
 from openmoon.models.tokens import Tokens, by_length
@@ -162,9 +162,9 @@ class CachedImages:
             self.store.append([chunk[place] for place in new], list(forward(images[new]).cpu().numpy()))
 
     def _forward(self, pictures: int) -> Callable[[Tensor], Tensor]:
-        """The trunk, through ONNX Runtime where that repays its export: on a CPU and for many pictures."""
+        """The trunk, through OpenVINO where that repays its export: on a CPU and for many pictures."""
         if self.trunk.device.type == "cpu" and pictures >= WORTH_EXPORTING:
-            load = partial(onnx_runtime, threads=torch.get_num_threads())
+            load = partial(openvino, threads=torch.get_num_threads())
             return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx", load)
         return self.trunk
 

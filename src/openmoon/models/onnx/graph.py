@@ -16,6 +16,7 @@ from openmoon.config.data import Precision
 from openmoon.io import atomic_path
 
 OPSET = 17
+_FIRST_CALL = threading.Lock()  # OpenVINO's binding sets up tables at the first calls; two threads in it at once never return
 Axes = dict[int, str]
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]  # inputs by name → the one output
 
@@ -51,18 +52,23 @@ def onnx_runtime(path: Path, threads: int) -> Run:
     return run
 
 
-def openvino(path: Path, threads: int, precision: Precision = "float32") -> Run:
-    """The graph in OpenVINO on the CPU; bfloat16 where the processor computes in it, else float32. Not tied to cores, so that
-    processes beside each other do not meet on the same ones."""
+def openvino(path: Path, threads: int, precision: Precision = "float32", streams: int = 1) -> Run:
+    """The graph in OpenVINO on the CPU; bfloat16 where the processor computes in it, else float32. `streams` calls at a time
+    share the threads. Not tied to cores, so that processes beside each other do not meet on the same ones."""
     from openvino import Core
 
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-               "ENABLE_CPU_PINNING": False, "PERFORMANCE_HINT": "LATENCY"}  # fmt: skip
+               "ENABLE_CPU_PINNING": False, "NUM_STREAMS": streams}  # fmt: skip
     model, own = Core().compile_model(str(path), "CPU", options), threading.local()
 
     def run(feed: dict[str, np.ndarray]) -> np.ndarray:
         if not hasattr(own, "request"):  # a request serves one call at a time
-            own.request = model.create_infer_request()
+            with _FIRST_CALL:
+                own.request = model.create_infer_request()
+                return infer(feed)
+        return infer(feed)
+
+    def infer(feed: dict[str, np.ndarray]) -> np.ndarray:
         return np.asarray(own.request.infer(feed, share_inputs=True)[0])
 
     return run

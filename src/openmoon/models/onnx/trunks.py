@@ -1,7 +1,7 @@
 """The trunks as ONNX graphs, for CPUs.
 
-`accelerate` gives an encoder whose trunks run in OpenVINO; fusion stays in torch. The exported files lie beside the weights,
-keyed by the encoder's fingerprint, and are made once.
+`accelerate` gives an encoder whose trunks run in OpenVINO; fusion stays in torch. The exported files are keyed by the encoder's
+fingerprint and made once.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from openmoon.config.data import Precision
+from openmoon.lanes import MOST
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.onnx.graph import Run, export, openvino
 
+AT_ONCE = 8 * 160 * 160  # pixels: what the layers hand on of so many stays in the processor's cache
+
 
 class OnnxImageTrunk(nn.Module):
-    """`ImageTrunk` as a graph that `run` computes: pixels (B, 3, H, W) in 0–255 → tokens (B, T, dim), on the CPU, without
-    gradient."""
+    """`ImageTrunk` as a graph that `run` computes, on the CPU, without gradient: pixels (B, 3, H, W) in 0–255, uint8 or float →
+    tokens (B, T, dim). Few pictures go at once."""
 
     def __init__(self, run: Run, dim: int) -> None:
         super().__init__()
@@ -31,7 +35,9 @@ class OnnxImageTrunk(nn.Module):
         self._run = run
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.from_numpy(self._run({"pixels": pixels.contiguous().numpy()}))
+        few = max(1, AT_ONCE // pixels[0, 0].numel())
+        parts = (np.ascontiguousarray(part, np.float32) for part in np.split(pixels.numpy(), range(few, len(pixels), few)))
+        return torch.from_numpy(np.concatenate([self._run({"pixels": part}) for part in parts]))
 
 
 class OnnxTextModel(nn.Module):
@@ -63,17 +69,16 @@ class _TextGraph(nn.Module):
 
 
 def accelerate(
-    encoder: ProductEncoder, folder: Path, threads: int | None = None, precision: Precision = "float32"
+    encoder: ProductEncoder, folder: Path, precision: Precision = "float32", fingerprint: str | None = None
 ) -> ProductEncoder:
-    """The same encoder with both trunks in OpenVINO, exported to `folder` if they are not there yet.
+    """The same encoder with both trunks in OpenVINO, exported to `folder` if they are not there yet, made for `encode_stream`.
 
     In float32 vectors agree to about 1e-5; bfloat16 is faster on processors that compute in it. The result cannot be trained or
-    saved. `threads` defaults to the cores of this process.
+    saved. `fingerprint` is the encoder's, where the caller has it: it takes a look at every weight.
     """
-    threads = threads or torch.get_num_threads()
-    weights = encoder.fingerprint()  # reads every weight: once
+    threads, weights = torch.get_num_threads(), fingerprint or encoder.fingerprint()
     image, text = folder / f"image-{weights}.onnx", folder / f"text-{weights}.onnx"
-    load = partial(openvino, threads=threads, precision=precision)
+    load = partial(openvino, threads=threads, precision=precision, streams=min(threads, MOST))
     fast_image = onnx_image_trunk(encoder.image, encoder.image_size, image, load)
     if not text.exists():
         export_text(encoder, text)
