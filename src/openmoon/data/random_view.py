@@ -90,7 +90,9 @@ def _reached_from_border(plain: Tensor) -> Tensor:
     reached = open_cells.clone()
     reached[:, :, 1:-1, 1:-1] = 0
     for _ in range(2 * CELLS):
-        reached = F.max_pool2d(reached, 3, stride=1, padding=1) * open_cells
+        before, reached = reached, F.max_pool2d(reached, 3, stride=1, padding=1) * open_cells
+        if torch.equal(before, reached):
+            break
     reached = F.max_pool2d(reached, 3, stride=1, padding=1)  # the cells at the outline are part subject
     return F.interpolate(reached, size=plain.shape[-2:], mode="nearest")
 

@@ -21,6 +21,7 @@ from openmoon.data.image_cache import ImageCache
 from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash, hash_number
+from openmoon.lanes import MOST, in_lanes
 from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.onnx.graph import openvino
 from openmoon.models.onnx.trunks import onnx_image_trunk
@@ -137,20 +138,21 @@ class CachedImages:
         changed = sorted(set(augmented))
         wanted = [self.store.missing(keys)] + [[self._name(key, v) for key in changed] for v in range(1, self.views + 1)]
         todo = [set(self.store.missing(names)) for names in wanted]
-        forward = self._forward(sum(map(len, todo)))
+        forward, lanes = self._forward(sum(map(len, todo)))
         for view, (names, missing) in enumerate(zip(wanted, todo, strict=True)):
             kind = f"augmented {view} of {self.views}" if view else "plain"
-            self._fill(names, missing, view, f"pictures through the frozen trunk ({kind})", forward, progress)
+            self._fill(names, missing, view, f"pictures through the frozen trunk ({kind})", forward, lanes, progress)
 
-    @torch.inference_mode()
     def _fill(
-        self, names: list[str], missing: set[str], view: int, what: str, forward: Callable[[Tensor], Tensor],
+        self, names: list[str], missing: set[str], view: int, what: str, forward: Callable[[Tensor], Tensor], lanes: int,
         progress: Progress,
     ) -> None:  # fmt: skip
         """What is `missing` of `names`, in chunks of all of them: a chunk is augmented together, and so in the same way whether
         an earlier fill was killed in it or not."""
         starts = [start for start in range(0, len(names), CHUNK) if not missing.isdisjoint(names[start : start + CHUNK])]
-        for start in progress(starts, what, len(missing)):
+
+        @torch.inference_mode()
+        def made(start: int) -> tuple[list[str], list[np.ndarray]]:
             chunk = names[start : start + CHUNK]
             pixels = self.cache.pixels([name.partition(".")[0] for name in chunk])
             if view:
@@ -159,14 +161,19 @@ class CachedImages:
             else:
                 images = plain_view(pixels, self.cache.size, self.trunk.device)
             new = [place for place, name in enumerate(chunk) if name in missing]
-            self.store.append([chunk[place] for place in new], list(forward(images[new]).cpu().numpy()))
+            return [chunk[place] for place in new], list(forward(images[new]).cpu().numpy())
 
-    def _forward(self, pictures: int) -> Callable[[Tensor], Tensor]:
-        """The trunk, through OpenVINO where that repays its export: on a CPU and for many pictures."""
+        for _, tokens in in_lanes(made, progress(starts, what, len(missing)), lanes):
+            self.store.append(*tokens)
+
+    def _forward(self, pictures: int) -> tuple[Callable[[Tensor], Tensor], int]:
+        """The trunk and how many chunks at a time: through OpenVINO, one for each of torch's threads, where that repays the
+        export: on a CPU and for many pictures."""
         if self.trunk.device.type == "cpu" and pictures >= WORTH_EXPORTING:
-            load = partial(openvino, threads=torch.get_num_threads())
-            return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx", load)
-        return self.trunk
+            threads = torch.get_num_threads()
+            load = partial(openvino, threads=threads, streams=min(threads, MOST))
+            return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx", load), threads
+        return self.trunk, 1
 
     def _name(self, key: str, view: int) -> str:
         """What the store calls a picture (view 0) or one of its augmented views (1, 2 …)."""
