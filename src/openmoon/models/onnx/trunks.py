@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,13 @@ def accelerate(
     threads, weights = torch.get_num_threads(), fingerprint or encoder.fingerprint()
     image, text = folder / f"image-{weights}.onnx", folder / f"text-{weights}.onnx"
     load = partial(openvino, threads=threads, precision=precision, streams=min(threads, MOST))
-    fast_image = onnx_image_trunk(encoder.image, encoder.image_size, image, load)
+    if not image.exists():
+        export_image(encoder.image, encoder.image_size, image)
     if not text.exists():
         export_text(encoder, text)
-    return with_trunks(encoder, fast_image, OnnxTextModel(load(text), encoder.text.model.config))
+    with ThreadPoolExecutor(2) as pool:  # OpenVINO compiles on one core
+        run_image, run_text = pool.map(load, (image, text))
+    return with_trunks(encoder, OnnxImageTrunk(run_image, encoder.image.dim), OnnxTextModel(run_text, encoder.text.model.config))
 
 
 def with_trunks(encoder: ProductEncoder, image: nn.Module, text: nn.Module) -> ProductEncoder:
