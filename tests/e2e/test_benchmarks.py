@@ -25,12 +25,13 @@ def script(name: str, *arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def arms(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """Arms in a folder of their own: one that goes on from the second, the tiny recipe, and the same with experts, filter and the
-    five objectives."""
+    """Arms in a folder of their own: one with experts, filter and the five objectives that goes on from the other, the tiny
+    recipe."""
     folder = tmp_path_factory.mktemp("arms")
-    changes = {"after": {"pretrain": None, "posttrain": {"start": str(folder / "runs" / "plain" / "posttrain" / "encoder")}},
-               "plain": {}, "more": {"encoder": {"fusion": {"experts": 4}},
-                                     "posttrain": {"objectives": "dual", "filter": {}}}}  # fmt: skip
+    start = str(folder / "runs" / "plain" / "posttrain" / "encoder")
+    changes = {"more": {"pretrain": None, "encoder": {"fusion": {"experts": 4}},
+                        "posttrain": {"start": start, "objectives": "dual", "filter": {}}},
+               "plain": {}}  # fmt: skip
     for name, change in changes.items():
         arm = {"base": str(recipe), "name": name, "workdir": str(folder / "runs" / name), **change}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(arm))
@@ -58,16 +59,16 @@ def test_the_table_of_an_ablation_is_that_of_its_runs(arms: tuple[Path, ...], ta
     assert all(0 < value <= 1 for value in record["arms"]["more"]["classes"])
     assert len(list(runs.glob("stage-1-*"))) == 2, "one first stage for each seed"
     for seed in (0, 1):
-        saved = yaml.safe_load((runs / f"after-seed{seed}" / "posttrain" / "recipe.yaml").read_text())
+        saved = yaml.safe_load((runs / f"more-seed{seed}" / "posttrain" / "recipe.yaml").read_text())
         assert saved["posttrain"]["start"] == str(runs / f"plain-seed{seed}" / "posttrain" / "encoder")
 
 
 def test_expert_use_and_the_shares_that_the_filter_kept(arms: tuple[Path, ...], tables: str, tmp_path: Path) -> None:
-    printed = script("experts.py", arms[-1], "--seed", 0, "--rounds", 1)
+    printed = script("experts.py", arms[0], "--seed", 0, "--rounds", 1)
     shares = [float(share) for share in re.findall(r"^  (?:text|image)\S* +(.+)$", printed, re.MULTILINE)[0].split()]
     assert sum(shares) == pytest.approx(1, abs=0.03)
     assert "times as long with experts as without" in printed
-    printed = script("filtering.py", arms[-1], "--seed", 0, "--out", tmp_path / "filtering")
+    printed = script("filtering.py", arms[0], "--seed", 0, "--out", tmp_path / "filtering")
     assert re.search(r"\d+ of [\d,]+ training pairs are planted noise", printed)
     assert len(re.findall(r"^\| (?:text|image|text\+image) → product \|(?: \d\.\d{3} \|){5}$", printed, re.MULTILINE)) == 3
     assert (tmp_path / "filtering.png").stat().st_size > 1000
