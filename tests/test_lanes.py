@@ -41,13 +41,12 @@ def test_lanes_share_out_the_threads_of_torch() -> None:
     try:
         torch.set_num_threads(4)
         for lanes, each in ((1, 4), (2, 2), (3, 1), (8, 1)):
-            found = {result for _, result in in_lanes(lambda _: torch.get_num_threads(), range(9), lanes)}
-            assert found == {each}
-            later: list[int] = []
-            thread = threading.Thread(target=lambda kept=later: kept.append(torch.get_num_threads()))  # type: ignore[misc]
-            thread.start()
-            thread.join()
-            assert (torch.get_num_threads(), later) == (4, [4])
+            for _, result in in_lanes(lambda _: torch.get_num_threads(), range(9), lanes):
+                later: list[int] = []
+                thread = threading.Thread(target=lambda kept=later: kept.append(torch.get_num_threads()))  # type: ignore[misc]
+                thread.start()
+                thread.join()
+                assert (result, torch.get_num_threads(), later) == (each, 4, [4])
     finally:
         torch.set_num_threads(before)
 
@@ -65,4 +64,4 @@ def test_an_error_comes_in_its_turn_and_ends_the_rest() -> None:
     assert [next(results)[0] for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="item 3"):
         next(results)
-    assert len(begun) <= 6
+    assert max(begun) <= 5, "nothing is drawn after the error"

@@ -8,7 +8,8 @@ import os
 import platform
 import sys
 
-PACKAGES = ("openmoon", "torch", "faiss-cpu", "transformers", "onnxruntime", "numpy", "polars", "pyarrow", "pillow", "bm25s")
+PACKAGES = ("openmoon", "torch", "faiss-cpu", "transformers", "onnxruntime", "openvino", "numpy", "polars", "pyarrow", "pillow",
+            "bm25s")  # fmt: skip
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 

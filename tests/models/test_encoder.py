@@ -14,7 +14,9 @@ from openmoon import ProductEncoder
 from openmoon.config import EncoderConfig
 from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
+from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import build_encoder
+from openmoon.models.inputs import Input
 from openmoon.models.tokens import Tokens
 
 
@@ -40,11 +42,36 @@ def test_a_vector_does_not_depend_on_its_batch(tiny_encoder: ProductEncoder, pic
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_windows_keep_the_order(tiny_encoder: ProductEncoder) -> None:
+@pytest.mark.parametrize("workers", [1, 4])
+def test_windows_keep_the_order(tiny_encoder: ProductEncoder, workers: int) -> None:
     texts = [" ".join(["red", "blue", "boot", "mug"][i % 4 :] * (1 + i % 3)) + f" {i % 10}" for i in range(100)]
     np.testing.assert_allclose(
-        tiny_encoder.encode(texts, batch_size=3), tiny_encoder.encode(texts, batch_size=64), atol=1e-5
+        tiny_encoder.encode(texts, batch_size=3, workers=workers), tiny_encoder.encode(texts, batch_size=128), atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(2, 1), (2, 4), (200, 3)])
+def test_unreadable_pictures_are_told_in_turn_and_count_as_missing(
+    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path, batch_size: int, workers: int
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    stream = [Input("red " * (n % 7) + "boot" if n % 3 else None, broken if n % 5 == 0 else pictures[0]) for n in range(100)]
+    told: list[int] = []
+    seen, chunks = 0, encode_stream(tiny_encoder, stream, batch_size, workers, lambda number, reason: told.append(number))
+    found = []
+    for vectors in chunks:
+        assert {n for n in range(seen, seen + len(vectors)) if n % 5 == 0} <= set(told), "told before its vector comes"
+        seen += len(vectors)
+        found.append(vectors)
+    nothing = np.isnan(np.concatenate(found)).any(1)
+    assert (sorted(told), len(told)) == (list(range(0, 100, 5)), 20)
+    assert np.flatnonzero(nothing).tolist() == list(range(0, 100, 15))
+    readable = [{"text": i.text or "", "image": None if i.image == broken else i.image} for i in stream]
+    expected = tiny_encoder.encode([parts for parts, none in zip(readable, nothing, strict=True) if not none])
+    np.testing.assert_allclose(np.concatenate(found)[~nothing], expected, atol=1e-5)
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        list(encode_stream(tiny_encoder, stream, batch_size, workers))
 
 
 def test_both_modalities_matter(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:

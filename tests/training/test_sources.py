@@ -62,6 +62,8 @@ def test_many_pictures_go_through_a_graph_that_gives_the_same_tokens(
 ) -> None:
     images, keys = cache
     tokens = []
+    monkeypatch.setattr(sources, "CHUNK", 3)
+    monkeypatch.setattr(sources, "cpu_lanes", lambda: 3)
     for enough in (sources.WORTH_EXPORTING, 1):
         monkeypatch.setattr(sources, "WORTH_EXPORTING", enough)
         cached = CachedImages(tiny_encoder.image, images, tmp_path / str(enough), strength=0.5, views=1)

@@ -7,7 +7,8 @@ in the order it came. On a CPU every core decodes and computes a batch of its ow
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from PIL import Image
 
 from openmoon.data.images import ImageRejected, load_image, square, to_rgb
 from openmoon.errors import UserError
-from openmoon.lanes import in_lanes
+from openmoon.lanes import cpu_lanes, in_lanes
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input, Picture
 from openmoon.models.tokens import Tokens
@@ -35,8 +36,8 @@ def encode_stream(
     workers: int | None = None,
     on_unreadable: Unreadable | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield the vectors of `inputs` in order, in float32 arrays of up to `batch_size` rows. `workers` threads (default: one a
-    core) decode pictures, and on a CPU compute as well; they share torch's threads.
+    """Yield the vectors of `inputs` in order, in float32 arrays of up to `batch_size` rows. `workers` threads decode
+    pictures (default: one a core); on a CPU they compute as well (default: all of torch's threads, at most `lanes.MOST`).
 
     An unreadable picture raises `UserError`; with `on_unreadable` it is reported there and counts as missing, and an
     input with nothing else gets a vector of NaN.
@@ -44,14 +45,14 @@ def encode_stream(
     inputs = iter(inputs)
     first = list(islice(inputs, batch_size + 1))
     on_cpu = next(encoder.fusion.parameters()).device.type == "cpu"
-    several = workers or (torch.get_num_threads() if on_cpu else cores())
-    lanes = several if len(first) > batch_size else 1  # a batch that is alone gets all of torch's threads
+    workers = workers or (cpu_lanes() if on_cpu else cores())
+    alone = len(first) <= batch_size  # then the workers decode its pictures, and it is computed in this thread
 
     def work(batch: _Batch) -> tuple[list[np.ndarray | None] | np.ndarray, dict[int, str]]:
-        pictures, unreadable = _decode(batch, encoder.image_size, on_unreadable is not None)
+        pictures, unreadable = _decode(batch, encoder.image_size, on_unreadable is not None, workers if alone else 1)
         return encode_batch(encoder, batch.ids, pictures) if on_cpu else pictures, unreadable
 
-    for batch, (made, unreadable) in in_lanes(work, _batches(encoder, chain(first, inputs), batch_size), lanes):
+    for batch, (made, unreadable) in in_lanes(work, _batches(encoder, chain(first, inputs), batch_size), 1 if alone else workers):
         if on_unreadable is not None:
             for number, reason in unreadable.items():
                 on_unreadable(number, reason)
@@ -96,20 +97,29 @@ def _batches(encoder: ProductEncoder, inputs: Iterator[Input], batch_size: int) 
         first += len(window)
 
 
-def _decode(batch: _Batch, size: int, spare: bool) -> tuple[list[np.ndarray | None], dict[int, str]]:
+def _decode(batch: _Batch, size: int, spare: bool, threads: int) -> tuple[list[np.ndarray | None], dict[int, str]]:
     """The pictures of a batch; of unreadable ones the number and the reason, or where they are not to be spared a `UserError`."""
-    pictures: list[np.ndarray | None] = []
+    sources = [batch.window.inputs[row].image for row in batch.rows]
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(_loaded, sources, repeat(size)))
+    else:
+        found = list(map(_loaded, sources, repeat(size)))
     unreadable = {}
-    for row in batch.rows:
-        source, number = batch.window.inputs[row].image, batch.window.first + int(row)
-        try:
-            pictures.append(None if source is None else load_picture(source, size))
-        except ImageRejected as error:
+    for row, source, picture in zip(batch.rows, sources, found, strict=True):
+        if isinstance(picture, ImageRejected):
+            number = batch.window.first + int(row)
             if not spare:
-                raise UserError(f"{source if isinstance(source, Path) else f'inputs[{number}].image'}: {error}.") from error
-            pictures.append(None)
-            unreadable[number] = str(error)
-    return pictures, unreadable
+                raise UserError(f"{source if isinstance(source, Path) else f'inputs[{number}].image'}: {picture}.") from picture
+            unreadable[number] = str(picture)
+    return [None if isinstance(picture, ImageRejected) else picture for picture in found], unreadable
+
+
+def _loaded(picture: Picture | None, size: int) -> np.ndarray | ImageRejected | None:
+    try:
+        return None if picture is None else load_picture(picture, size)
+    except ImageRejected as error:
+        return error
 
 
 @torch.inference_mode()

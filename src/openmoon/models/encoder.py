@@ -68,8 +68,9 @@ class ProductEncoder(nn.Module):
         """Vectors of `inputs`, (N, dim) float32, L2-normalised, in order.
 
         Each input is a text (str), a picture (Path, PIL image, uint8 array) or {"text": …, "image": …} with either part
-        missing. `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again; `workers` threads (default: one a
-        core) decode pictures and on a CPU compute. Raises `UserError` naming the input that is empty or unreadable.
+        missing. `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again; `workers` threads decode pictures,
+        and on a CPU compute as well (default: all of torch's, at most 8). Raises `UserError` naming the input that is empty or
+        unreadable.
         """
         from rich.progress import track
 
@@ -122,7 +123,6 @@ class ProductEncoder(nn.Module):
         from pydantic import ValidationError
         from safetensors import SafetensorError
         from safetensors.torch import load_file
-        from transformers.initialization import no_init_weights
 
         from openmoon.config import EncoderConfig
 
@@ -144,8 +144,7 @@ class ProductEncoder(nn.Module):
         except ValidationError as error:
             raise UserError(f"{path}: the section encoder is not one that this openmoon knows; install the version that wrote "
                             "it, or train again.") from error  # fmt: skip
-        with no_init_weights():  # drawing what is about to be read takes as long as reading it
-            encoder = build_encoder(config, folder)
+        encoder = build_encoder(config, folder)
         try:
             encoder.load_state_dict(load_file(folder / "model.safetensors"))
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -21,7 +21,7 @@ from openmoon.data.image_cache import ImageCache
 from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash, hash_number
-from openmoon.lanes import MOST, in_lanes
+from openmoon.lanes import cpu_lanes, in_lanes
 from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.onnx.graph import openvino
 from openmoon.models.onnx.trunks import onnx_image_trunk
@@ -29,6 +29,7 @@ from openmoon.models.text_trunk import TextTrunk
 from openmoon.models.tokens import Tokens, by_length
 
 CHUNK = 64  # inputs per forward pass when a frozen trunk fills its cache
+FILLING = 4  # such chunks at a time: augmenting one holds several copies of its pictures
 WORTH_EXPORTING = 500  # pictures; the export takes about as long as 400 of them in torch
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 Key = TypeVar("Key", bound=str | Blend)
@@ -167,12 +168,12 @@ class CachedImages:
             self.store.append(*tokens)
 
     def _forward(self, pictures: int) -> tuple[Callable[[Tensor], Tensor], int]:
-        """The trunk and how many chunks at a time: through OpenVINO, one for each of torch's threads, where that repays the
+        """The trunk and how many chunks at a time: through OpenVINO, several, where that repays the
         export: on a CPU and for many pictures."""
         if self.trunk.device.type == "cpu" and pictures >= WORTH_EXPORTING:
-            threads = torch.get_num_threads()
-            load = partial(openvino, threads=threads, streams=min(threads, MOST))
-            return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx", load), threads
+            lanes = min(cpu_lanes(), FILLING)
+            load = partial(openvino, threads=torch.get_num_threads(), streams=lanes)
+            return onnx_image_trunk(self.trunk, self.cache.size, self.store.folder / "trunk.onnx", load), lanes
         return self.trunk, 1
 
     def _name(self, key: str, view: int) -> str:

@@ -1,1 +1,1 @@
-"""The encoder in ONNX Runtime: trunks for fast encoding, and a whole export for serving elsewhere."""
+"""The encoder as graphs: its trunks in OpenVINO for fast encoding, and a whole export, in ONNX Runtime, for serving elsewhere."""

@@ -11,6 +11,7 @@ import torch
 
 from openmoon.errors import UserError
 from openmoon.io import write_json
+from openmoon.lanes import cpu_lanes
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.fusion import OnnxFusion, export_fusion
 from openmoon.models.onnx.graph import onnx_runtime
@@ -51,7 +52,7 @@ def load_onnx(encoder: ProductEncoder, folder: Path, precision: str = FLOAT, thr
     written = json.loads(facts.read_text(encoding="utf-8"))["encoder"] if facts.exists() else None
     if written != encoder.fingerprint() or not (folder / f"fusion{precision}.onnx").exists():
         raise UserError(f"{folder}: not an export of this encoder in this precision; run `openmoon export` again.")
-    threads = threads or torch.get_num_threads()
+    threads = threads or max(1, torch.get_num_threads() // cpu_lanes())  # each lane calls for itself
     image = OnnxImageTrunk(onnx_runtime(folder / f"image{precision}.onnx", threads), encoder.image.dim)
     text = OnnxTextModel(onnx_runtime(folder / f"text{precision}.onnx", threads), encoder.text.model.config)
     fast = with_trunks(encoder, image, text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from openmoon.config.data import Precision
-from openmoon.lanes import MOST
+from openmoon.lanes import cpu_lanes
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.onnx.graph import Run, export, openvino
@@ -72,21 +71,21 @@ class _TextGraph(nn.Module):
 def accelerate(
     encoder: ProductEncoder, folder: Path, precision: Precision = "float32", fingerprint: str | None = None
 ) -> ProductEncoder:
-    """The same encoder with both trunks in OpenVINO, exported to `folder` if they are not there yet, made for `encode_stream`.
+    """The same encoder with both trunks in OpenVINO, exported to `folder` if they are not there yet, made for many
+    batches: one alone has a single stream.
 
     In float32 vectors agree to about 1e-5; bfloat16 is faster on processors that compute in it. The result cannot be trained or
     saved. `fingerprint` is the encoder's, where the caller has it: it takes a look at every weight.
     """
-    threads, weights = torch.get_num_threads(), fingerprint or encoder.fingerprint()
+    weights = fingerprint or encoder.fingerprint()
     image, text = folder / f"image-{weights}.onnx", folder / f"text-{weights}.onnx"
-    load = partial(openvino, threads=threads, precision=precision, streams=min(threads, MOST))
+    load = partial(openvino, threads=torch.get_num_threads(), precision=precision, streams=cpu_lanes())
     if not image.exists():
         export_image(encoder.image, encoder.image_size, image)
     if not text.exists():
         export_text(encoder, text)
-    with ThreadPoolExecutor(2) as pool:  # OpenVINO compiles on one core
-        run_image, run_text = pool.map(load, (image, text))
-    return with_trunks(encoder, OnnxImageTrunk(run_image, encoder.image.dim), OnnxTextModel(run_text, encoder.text.model.config))
+    fast_image, fast_text = OnnxImageTrunk(load(image), encoder.image.dim), OnnxTextModel(load(text), encoder.text.model.config)
+    return with_trunks(encoder, fast_image, fast_text)
 
 
 def with_trunks(encoder: ProductEncoder, image: nn.Module, text: nn.Module) -> ProductEncoder:
