@@ -35,11 +35,11 @@ from openmoon.config.data import Precision
 from openmoon.data.images import load_image
 from openmoon.data.text import item_texts
 from openmoon.io import write_json
-from openmoon.lanes import in_lanes
+from openmoon.lanes import cpu_lanes, in_lanes
 from openmoon.models.encode import encode_batch
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.onnx.trunks import accelerate
-from openmoon.runtime import cores, machine, versions
+from openmoon.runtime import machine, versions
 from openmoon.steps.embed import embed
 
 
@@ -104,7 +104,7 @@ def compare(
     batches = prepared(fast, inputs, batch_size)
 
     def limit() -> None:
-        for _ in in_lanes(lambda batch: encode_batch(fast, *batch), batches, cores()):
+        for _ in in_lanes(lambda batch: encode_batch(fast, *batch), batches, cpu_lanes()):
             pass
 
     def ours() -> None:

@@ -168,8 +168,8 @@ class CachedImages:
             self.store.append(*tokens)
 
     def _forward(self, pictures: int) -> tuple[Callable[[Tensor], Tensor], int]:
-        """The trunk and how many chunks at a time: through OpenVINO, several, where that repays the
-        export: on a CPU and for many pictures."""
+        """The trunk and how many chunks at a time: several through OpenVINO where that repays the export, on a CPU and for many
+        pictures."""
         if self.trunk.device.type == "cpu" and pictures >= WORTH_EXPORTING:
             lanes = min(cpu_lanes(), FILLING)
             load = partial(openvino, threads=torch.get_num_threads(), streams=lanes)

@@ -45,14 +45,14 @@ def save_onnx(encoder: ProductEncoder, folder: Path, pictures: Callable[[], list
     })  # fmt: skip
 
 
-def load_onnx(encoder: ProductEncoder, folder: Path, precision: str = FLOAT, threads: int | None = None) -> ProductEncoder:
+def load_onnx(encoder: ProductEncoder, folder: Path, precision: str = FLOAT) -> ProductEncoder:
     """`encoder` computing with the graphs that `save_onnx` wrote of it; `precision` is `FLOAT` or `INT8`. `UserError` where the
     folder holds another encoder or no such precision."""
     facts = folder / "encoder.json"
     written = json.loads(facts.read_text(encoding="utf-8"))["encoder"] if facts.exists() else None
     if written != encoder.fingerprint() or not (folder / f"fusion{precision}.onnx").exists():
         raise UserError(f"{folder}: not an export of this encoder in this precision; run `openmoon export` again.")
-    threads = threads or max(1, torch.get_num_threads() // cpu_lanes())  # each lane calls for itself
+    threads = max(1, torch.get_num_threads() // cpu_lanes())  # each lane calls for itself
     image = OnnxImageTrunk(onnx_runtime(folder / f"image{precision}.onnx", threads), encoder.image.dim)
     text = OnnxTextModel(onnx_runtime(folder / f"text{precision}.onnx", threads), encoder.text.model.config)
     fast = with_trunks(encoder, image, text)

@@ -80,12 +80,10 @@ def accelerate(
     weights = fingerprint or encoder.fingerprint()
     image, text = folder / f"image-{weights}.onnx", folder / f"text-{weights}.onnx"
     load = partial(openvino, threads=torch.get_num_threads(), precision=precision, streams=cpu_lanes())
-    if not image.exists():
-        export_image(encoder.image, encoder.image_size, image)
+    fast_image = onnx_image_trunk(encoder.image, encoder.image_size, image, load)
     if not text.exists():
         export_text(encoder, text)
-    fast_image, fast_text = OnnxImageTrunk(load(image), encoder.image.dim), OnnxTextModel(load(text), encoder.text.model.config)
-    return with_trunks(encoder, fast_image, fast_text)
+    return with_trunks(encoder, fast_image, OnnxTextModel(load(text), encoder.text.model.config))
 
 
 def with_trunks(encoder: ProductEncoder, image: nn.Module, text: nn.Module) -> ProductEncoder:
