@@ -143,7 +143,7 @@ def prepared(
 ) -> list[tuple[list[list[int]], list[np.ndarray | None]]]:
     """Batches as `openmoon embed` forms them, decoded and tokenised."""
     ids = encoder.text.tokenize([i["text"] for i in inputs])
-    order = sorted(range(len(inputs)), key=lambda row: len(ids[row]))
+    order = sorted(range(len(inputs)), key=lambda row: -len(ids[row]))
     chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     return [
         ([ids[r] for r in rows], [load_image(Path(inputs[r]["image"]), encoder.image_size) for r in rows])

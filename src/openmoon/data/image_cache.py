@@ -19,7 +19,7 @@ from openmoon.runtime import cores
 
 MEMO = {"path": pl.String, "modified": pl.Int64, "size": pl.Int64, "key": pl.String, "reason": pl.String}  # of files read before
 BATCH = 256  # pictures decoded before they are written; two batches are in memory at once
-VERSION = 1  # raise it when `load_image` comes to give other pixels
+VERSION = 2  # raise it when `load_image` comes to give other pixels
 
 
 class _Stamp(NamedTuple):

@@ -91,7 +91,7 @@ def _batches(encoder: ProductEncoder, inputs: Iterator[Input], batch_size: int) 
         tokenised = iter(encoder.text.tokenize(texts) if texts else [])
         ids = [next(tokenised) if i.text is not None else [] for i in window]
         shared = _Window(first, window, ids, np.empty((len(window), encoder.dim), np.float32))
-        order = np.argsort([len(tokens) for tokens in ids], kind="stable")
+        order = np.argsort([-len(tokens) for tokens in ids], kind="stable")  # the long first: no core is late with one
         for start in range(0, len(order), batch_size):
             yield _Batch(shared, order[start : start + batch_size], start + batch_size >= len(order))
         first += len(window)
@@ -152,4 +152,4 @@ def load_picture(picture: Picture, size: int) -> np.ndarray:
     if isinstance(picture, Path | bytes):
         return load_image(picture, size)
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    return np.asarray(square(to_rgb(image), size))
+    return square(np.array(to_rgb(image)), size)

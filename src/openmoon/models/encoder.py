@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from openmoon.models.fusion import Fusion, build_fusion
 from openmoon.models.image_trunk import ImageTrunk, build_image_trunk, save_image_trunk
 from openmoon.models.text_trunk import TextTrunk, build_text_trunk, save_text_trunk
 from openmoon.models.tokens import Tokens
+from openmoon.models.undrawn import undrawn
+from openmoon.runtime import cores
 
 if TYPE_CHECKING:
     from openmoon.config import EncoderConfig
@@ -144,7 +147,8 @@ class ProductEncoder(nn.Module):
         except ValidationError as error:
             raise UserError(f"{path}: the section encoder is not one that this openmoon knows; install the version that wrote "
                             "it, or train again.") from error  # fmt: skip
-        encoder = build_encoder(config, folder)
+        with undrawn():
+            encoder = build_encoder(config, folder)
         try:
             encoder.load_state_dict(load_file(folder / "model.safetensors"))
         except (OSError, SafetensorError, RuntimeError) as error:
@@ -188,8 +192,10 @@ def truncate(vectors: np.ndarray, dim: int) -> np.ndarray:
 
 def weights_of(tensors: Mapping[str, Tensor]) -> list[str]:
     """Name, shape and checksum of each tensor: what tells one model from another."""
-    return [f"{name}{tuple(t.shape)}{_checksum(t)}" for name, t in tensors.items()]
+    with ThreadPoolExecutor(cores()) as pool:  # hashing leaves the interpreter to the others
+        checksums = list(pool.map(_checksum, tensors.values()))
+    return [f"{name}{tuple(t.shape)}{checksum}" for (name, t), checksum in zip(tensors.items(), checksums, strict=True)]
 
 
 def _checksum(tensor: Tensor) -> str:
-    return content_hash(tensor.detach().contiguous().cpu().numpy().tobytes())
+    return content_hash(tensor.detach().contiguous().cpu().numpy().reshape(-1).view(np.uint8).data)
