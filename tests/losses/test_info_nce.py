@@ -98,6 +98,13 @@ def test_matryoshka_is_the_mean_over_normalised_cuts() -> None:
     assert_parity(lambda q, p: matryoshka(partial(info_nce, temperature=TAU), [q, p], [2, 6]), plain, *batch())
 
 
+def test_a_fixed_temperature_stays() -> None:
+    temperature = Temperature(0.05, learnt=False)
+    assert temperature().item() == pytest.approx(0.05)
+    assert not list(temperature.parameters())
+    assert "log_value" in temperature.state_dict(), "checkpoints say at which one"
+
+
 def test_temperature_has_a_floor_and_learns() -> None:
     temperature = Temperature(0.05)
     assert temperature().item() == pytest.approx(0.05)

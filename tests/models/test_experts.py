@@ -10,7 +10,7 @@ from torch import Tensor
 
 from openmoon import ProductEncoder
 from openmoon.config import EncoderConfig
-from openmoon.models.encoder import upcycled
+from openmoon.models.encoder import build_encoder, upcycled
 from openmoon.models.experts import Experts
 from openmoon.models.fusion import FeedForward
 from openmoon.models.tokens import Tokens
@@ -98,8 +98,16 @@ def test_each_composition_leans_to_experts_of_its_own(count: int) -> None:
     assert (loads.max(1).values > 1 / count).all()
 
 
-def routed_config(config: EncoderConfig) -> EncoderConfig:
-    return config.model_copy(update={"fusion": config.fusion.model_copy(update={"experts": EXPERTS})})
+def test_a_router_of_tokens_does_not_see_it() -> None:
+    experts = Experts(filled(), WIDTH, EXPERTS, 2, by_modality=False).double()
+    x, mask, _ = tokens()
+    text, image = (experts(x, mask, torch.full((5,), kind))[1].probability for kind in range(2))
+    torch.testing.assert_close(text, image)
+    assert not experts.composition.requires_grad
+
+
+def routed_config(config: EncoderConfig, **more: str) -> EncoderConfig:
+    return config.model_copy(update={"fusion": config.fusion.model_copy(update={"experts": EXPERTS, **more})})
 
 
 def batch() -> tuple[Tokens, Tokens]:
@@ -107,22 +115,31 @@ def batch() -> tuple[Tokens, Tokens]:
     return Tokens(image, torch.ones(4, 5) > 0), Tokens(text, torch.ones(4, 6) > 0)
 
 
-def test_an_upcycled_encoder_starts_as_the_dense_one(tiny_encoder: ProductEncoder, tiny_config: EncoderConfig) -> None:
+@pytest.mark.parametrize(("place", "routers"), [("later", 1), ("all", 2)])
+def test_an_upcycled_encoder_starts_as_the_dense_one(
+    tiny_config: EncoderConfig, place: str, routers: int
+) -> None:
+    fusion = tiny_config.fusion.model_copy(update={"layers": 2})
+    tiny_encoder = build_encoder(tiny_config.model_copy(update={"fusion": fusion}))
+    with torch.no_grad():
+        for parameter in tiny_encoder.fusion.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
     image, text = batch()
     inputs = [(image, text), (image, None), (None, text)]
     dense = [tiny_encoder(*one) for one in inputs]
-    upcycled(tiny_encoder, routed_config(tiny_config))
+    upcycled(tiny_encoder, routed_config(tiny_encoder.config, experts_in=place))
     for one, expected in zip(inputs, dense, strict=True):
         vectors, routing = tiny_encoder.routed(*one)
         torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=1e-5)
         assert routing is not None
-        assert routing.shape == (4, 3, 1, EXPERTS)
+        assert routing.shape == (4, 3, routers, EXPERTS)
 
 
+@pytest.mark.parametrize("router", ["modality", "token"])
 def test_an_encoder_with_experts_is_saved_and_loaded(
-    tiny_encoder: ProductEncoder, tiny_config: EncoderConfig, tmp_path: Path
+    tiny_encoder: ProductEncoder, tiny_config: EncoderConfig, tmp_path: Path, router: str
 ) -> None:
-    encoder = upcycled(tiny_encoder, routed_config(tiny_config))
+    encoder = upcycled(tiny_encoder, routed_config(tiny_config, router=router))
     with torch.no_grad():
         for parameter in encoder.fusion.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -37,7 +37,7 @@ def build_objective(
     hard: HardNegatives,
 ) -> Built:  # fmt: skip
     """What the recipe's `posttrain` section asks for, over the training pairs and all products."""
-    heads = nn.ModuleDict({"temperature": Temperature(config.temperature)})
+    heads = nn.ModuleDict({"temperature": Temperature(config.temperature, config.learn_temperature)})
     dual, negatives = config.objectives == "dual", config.negatives
     identities = dual_alignment.IDENTITIES if dual else posttrain.IDENTITIES
     contrast = Contrast(

@@ -45,9 +45,13 @@ class FusionConfig(Section):
     pooling: Literal["modality", "token"] = "modality"
     """modality: the mean of each modality's tokens, then of both; token: of all tokens, as the papers do."""
     experts: int = Field(0, ge=0, le=64)
-    """Modality-driven experts in the later half of the layers, from stage 2 on; 0 = dense."""
+    """Modality-driven experts in place of the feed-forward networks, from stage 2 on; 0 = dense."""
     top: int = Field(2, ge=1)
     """Of them see each token."""
+    experts_in: Literal["later", "all"] = "later"
+    """The later half of the layers, or all of them."""
+    router: Literal["modality", "token"] = "modality"
+    """modality: it sees the token and what the input is composed of; token: the token alone."""
 
     @model_validator(mode="after")
     def _experts_need_a_layer(self) -> FusionConfig:

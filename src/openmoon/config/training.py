@@ -31,7 +31,9 @@ class OptimConfig(Section):
     train_text_trunk: bool | int = Field(False, ge=0)
     """As train_image_trunk."""
     temperature: float = Field(0.05, ge=0.01)
-    """Where it starts; it is learnt and never falls below 0.01."""
+    """Where it starts; learnt, it never falls below 0.01."""
+    learn_temperature: bool = True
+    """false: it stays where it starts."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is kept; 0 = none."""
     checkpoint_every: int = Field(100, ge=1)

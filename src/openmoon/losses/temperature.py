@@ -1,4 +1,4 @@
-"""The learnable temperature τ of contrastive losses."""
+"""The temperature τ of contrastive losses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ FLOOR = 0.01  # below it one wrong negative decides the whole gradient
 
 class Temperature(nn.Module):
     """τ as a positive scalar, learnt in log space, never below `FLOOR`, from where it may rise again (reconstructed: MOON reports
-    no schedule)."""
+    no schedule). With `learnt=False` it stays where it starts."""
 
-    def __init__(self, initial: float) -> None:
+    log_value: Tensor
+
+    def __init__(self, initial: float, learnt: bool = True) -> None:
         super().__init__()
-        self.log_value = nn.Parameter(torch.tensor(math.log(initial)))
+        start = torch.tensor(math.log(initial))
+        if learnt:
+            self.log_value = nn.Parameter(start)
+        else:
+            self.register_buffer("log_value", start)
 
     def forward(self) -> Tensor:
         value = self.log_value.exp()

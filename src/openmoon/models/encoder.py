@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash, write_json
 from openmoon.learnt import KEY, to_text
-from openmoon.models.experts import upcycle
+from openmoon.models.experts import Experts
 from openmoon.models.fusion import Fusion, build_fusion
 from openmoon.models.image_trunk import ImageTrunk, build_image_trunk, save_image_trunk
 from openmoon.models.text_trunk import TextTrunk, build_text_trunk, save_text_trunk
@@ -179,7 +179,12 @@ def upcycled(encoder: ProductEncoder, config: EncoderConfig) -> ProductEncoder:
     """The dense `encoder` with the experts that `config` asks for, if any; it computes the same until it is trained."""
     fusion = config.fusion
     if fusion.experts:
-        upcycle(encoder.fusion.layers, fusion.width, fusion.experts, min(fusion.top, fusion.experts))
+        first = fusion.layers // 2 if fusion.experts_in == "later" else 0
+        for layer in list(encoder.fusion.layers)[first:]:
+            dense: Any = layer.feed_forward
+            layer.feed_forward = Experts(
+                dense, fusion.width, fusion.experts, min(fusion.top, fusion.experts), by_modality=fusion.router == "modality"
+            )
     encoder.config = config
     return encoder
 

@@ -1,9 +1,9 @@
 """Modality-driven mixture of experts: tokens of a text, a picture, or both are shared out among feed-forward networks.
 
 MOON2.0 puts experts in place of FFNs, routed with a view to the modalities that an input is composed of. Reconstructed: 4
-experts of which 2 see each token, in the later half of the layers, starting as copies of the dense FFN, so that the encoder
-first computes what it did before ("upcycling", Komatsuzaki et al. 2023). Ours: each composition leans to experts of its own
-from the start, since copies that see the same tokens stay copies.
+experts of which 2 see each token, in the later half of the layers (`encoder.fusion.experts_in`), starting as copies of the dense
+FFN, so that the encoder first computes what it did before ("upcycling", Komatsuzaki et al. 2023). Ours: each composition leans to
+experts of its own from the start, since copies that see the same tokens stay copies (`encoder.fusion.router`).
 """
 
 from __future__ import annotations
@@ -34,15 +34,20 @@ PROBABILITY, LOAD, GATE = range(3)  # places of its parts in what the fusion sta
 class Experts(nn.Module):
     """`count` copies of the feed-forward network `dense`, `top` of which see each token, by their routing weights.
 
-    The router sees the token and what its input is composed of: `G = softmax(W_g·h + u_composition)`; the weights of the `top`
-    are normalised to sum 1.
+    The router sees the token and, `by_modality`, what its input is composed of: `G = softmax(W_g·h + u_composition)`; otherwise u
+    is 0. The weights of the `top` are normalised to sum 1.
     """
 
-    def __init__(self, dense: nn.Module, width: int, count: int, top: int) -> None:
+    composition: Tensor
+
+    def __init__(self, dense: nn.Module, width: int, count: int, top: int, by_modality: bool = True) -> None:
         super().__init__()
         self.top = top
         self.router = nn.Linear(width, count, bias=False)
-        self.composition = nn.Parameter(LEAN * _spread(count))
+        if by_modality:
+            self.composition = nn.Parameter(LEAN * _spread(count))
+        else:
+            self.register_buffer("composition", torch.zeros(len(COMPOSITIONS), count), persistent=False)
         self.experts = nn.ModuleList(copy.deepcopy(dense) for _ in range(count))
         nn.init.normal_(self.router.weight, std=0.02)
 
@@ -66,12 +71,6 @@ class Experts(nn.Module):
         load = torch.zeros_like(probability).scatter(1, chosen, 1 / self.top)
         gate = torch.zeros_like(probability).scatter(1, chosen, weight.view_as(chosen))
         return out, Routing(*(_mean_by_row(values, row, mask) for values in (probability, load, gate)))
-
-
-def upcycle(layers: nn.ModuleList, width: int, count: int, top: int) -> None:
-    """Put experts in the place of the dense feed-forward networks of the later half of the fusion layers."""
-    for layer in list(layers)[len(layers) // 2 :]:
-        layer.feed_forward = Experts(layer.feed_forward, width, count, top)  # type: ignore[arg-type]
 
 
 def _spread(count: int) -> Tensor:

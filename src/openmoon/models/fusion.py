@@ -34,7 +34,7 @@ class FeedForward(nn.Module):
 
 
 class FusionLayer(nn.Module):
-    """Pre-norm self-attention and feed-forward, which is dense or, after `experts.upcycle`, a mixture of experts."""
+    """Pre-norm self-attention and feed-forward, which is dense or, after `encoder.upcycled`, a mixture of experts."""
 
     def __init__(self, width: int, heads: int, feed_forward: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()

@@ -57,7 +57,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         score = sum(found[name]["mrr"] for name in taught) / len(taught)
         return {"score": score, **{f"{name}_r1": metrics["recall@1"] for name, metrics in found.items()}}
 
-    temperature = Temperature(config.temperature)
+    temperature = Temperature(config.temperature, config.learn_temperature)
     return train_stage(
         "pretrain", work, featurize, config, len(rows), nn.ModuleDict({"temperature": temperature}),
         pretraining_objective(
