@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openmoon.errors import UserError
-from openmoon.io import STALE, alone, atomic_path, write_text
+from openmoon.io import STALE, alone, atomic_path, read_lines, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -58,3 +58,12 @@ def test_one_process_in_a_folder(tmp_path: Path) -> None:
         other.wait()
     with alone(tmp_path):
         pass
+
+
+def test_lists_that_are_not_utf_8_are_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text(" käse \n\n milk,1\n", encoding="utf-8")
+    assert read_lines(path) == ["käse", "milk,1"]
+    path.write_text("käse\n", encoding="latin-1")
+    with pytest.raises(UserError, match=r"train\.txt: not UTF-8 at byte 1; save it as UTF-8"):
+        read_lines(path)

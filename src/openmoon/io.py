@@ -136,6 +136,14 @@ def hash_number(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a list that hold something, without the space around them. `UserError` where it is not UTF-8."""
+    try:
+        return [line for row in path.read_text(encoding="utf-8").splitlines() if (line := row.strip())]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from error
+
+
 def content_hash(*parts: bytes | memoryview | str) -> str:
     """A 128-bit hex digest of the parts in order; `("ab", "c")` and `("a", "bc")` differ."""
     digest = hashlib.blake2b(digest_size=16)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from openmoon.data.images import ImageRejected, load_image, square
+from openmoon.data.images import ImageRejected, load_image, resized
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -93,13 +93,12 @@ def test_size_is_a_centre_crop_of_the_resized_picture(kind: str, width: int, hei
 def test_pixels_are_those_of_a_widened_bicubic_filter(side: int) -> None:
     """To the rounding, in float64 as well as by Pillow, whose kernel has the same slope."""
     noise = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
-    found = square(noise, 33).astype(int)
+    found = resized(noise, 33).astype(int)
     by_pillow = np.asarray(Image.fromarray(noise).resize((33, 33), Image.Resampling.BICUBIC), int)
     assert abs(found - by_pillow).max() <= 1
     calm = (noise // 4) + 96  # nothing leaves 0..255 between the two passes
     exact = F.interpolate(torch.from_numpy(calm).permute(2, 0, 1)[None].double(), (33, 33), mode="bicubic", antialias=True)
-    assert abs(square(calm, 33) - exact[0].permute(1, 2, 0).round().numpy()).max() <= 1
-
+    assert abs(resized(calm, 33) - exact[0].permute(1, 2, 0).round().numpy()).max() <= 1
 
 
 def whole() -> bytes:

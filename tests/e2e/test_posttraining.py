@@ -84,6 +84,19 @@ def test_chunks_and_processes_train_the_same_encoder(recipe: Path, place, cli: C
             np.testing.assert_allclose(weights(other)[name], value, atol=1e-6, err_msg=name)
 
 
+def test_a_fixed_temperature_and_experts_everywhere(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    """From a stage 1 that knows of neither; the objective has nothing of its own to learn."""
+    folder = place("fixed")
+    cli("posttrain", recipe, f"workdir={folder}", "posttrain.learn_temperature=false", "posttrain.objectives=dual",
+        "encoder.fusion.experts=3", "encoder.fusion.top=1", "encoder.fusion.experts_in=all", "encoder.fusion.router=token",
+        "posttrain.alignment.sparsity=0")  # fmt: skip
+    lines = [json.loads(line) for line in (folder / "posttrain" / "metrics.jsonl").read_text().splitlines()]
+    assert {line["temperature"] for line in lines if "temperature" in line} == {pytest.approx(0.05)}
+    routers = [name for name in weights(folder) if name.endswith("router.weight")]
+    assert len(routers) == len({name.split(".experts")[0] for name in weights(folder) if ".experts." in name}) > 0
+    assert not any("feed_forward.up" in name for name in weights(folder)), "no dense layer is left"
+
+
 def test_pairs_are_accounted_for(recipe: Path, finished: object, cli: Cli) -> None:
     rules = "{per_user: 5, merge_spus: true, entities: 2, hardest_query: true, per_item: 2, match_categories: true}"
     shown = cli("data", "pairs", recipe, f"posttrain.pairs={rules}").stdout

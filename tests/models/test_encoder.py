@@ -120,6 +120,34 @@ def test_fingerprint_sees_every_weight(tiny_encoder: ProductEncoder) -> None:
     assert len(seen) == 1 + len(tiny_encoder.state_dict())
 
 
+def test_a_setting_that_is_new_and_not_used_changes_no_fingerprint(tiny_encoder: ProductEncoder) -> None:
+    class Later(EncoderConfig):
+        new: int = 3
+
+    before = tiny_encoder.fingerprint()
+    tiny_encoder.config = Later.model_validate(tiny_encoder.config.model_dump())
+    assert tiny_encoder.fingerprint() == before
+    tiny_encoder.config = Later.model_validate({**tiny_encoder.config.model_dump(), "new": 4})
+    assert tiny_encoder.fingerprint() != before
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4, 1), np.uint8),
+                                   np.zeros((0, 4, 3), np.uint8)])  # fmt: skip
+def test_arrays_that_are_no_pictures_are_told_of(tiny_encoder: ProductEncoder, array: np.ndarray) -> None:
+    with pytest.raises(UserError, match=r"inputs\[1\]\.image: expected an \(H, W, 3\) array of uint8, got \("):
+        tiny_encoder.encode(["a boot", array])
+
+
+def test_an_open_picture_is_turned_upright_as_its_file_is(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = pictures[0].with_name("turned.png")
+    Image.open(pictures[0]).save(turned, exif=exif)
+    by_path, by_picture = tiny_encoder.encode([turned]), tiny_encoder.encode([Image.open(turned)])
+    np.testing.assert_allclose(by_picture, by_path, atol=1e-6)
+    assert np.abs(by_path - tiny_encoder.encode([pictures[0]])).max() > 1e-4
+
+
 def test_other_formats_are_refused(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a saved encoder"):
         ProductEncoder.from_pretrained(tmp_path)

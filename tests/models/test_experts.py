@@ -110,6 +110,11 @@ def routed_config(config: EncoderConfig, **more: str) -> EncoderConfig:
     return config.model_copy(update={"fusion": config.fusion.model_copy(update={"experts": EXPERTS, **more})})
 
 
+def test_the_dense_encoder_is_the_same_whatever_the_experts() -> None:
+    routed = EncoderConfig.model_validate({"fusion": {"experts": 4, "top": 1, "experts_in": "all", "router": "token"}})
+    assert routed.dense() == EncoderConfig()
+
+
 def batch() -> tuple[Tokens, Tokens]:
     image, text = torch.randn(4, 5, 24), torch.randn(4, 6, 32)
     return Tokens(image, torch.ones(4, 5) > 0), Tokens(text, torch.ones(4, 6) > 0)

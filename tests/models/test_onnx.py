@@ -16,10 +16,10 @@ from openmoon.models.encoder import build_encoder, upcycled
 from openmoon.models.onnx.folder import INT8, load_onnx, save_onnx
 
 
-def routed(encoder: ProductEncoder) -> ProductEncoder:
+def routed(encoder: ProductEncoder, router: str = "modality") -> ProductEncoder:
     """The encoder with three experts that differ."""
     config = encoder.config
-    fusion = config.fusion.model_copy(update={"experts": 3})
+    fusion = config.fusion.model_copy(update={"experts": 3, "router": router})
     encoder = upcycled(encoder, config.model_copy(update={"fusion": fusion}))
     with torch.no_grad():
         for parameter in encoder.fusion.parameters():
@@ -27,11 +27,11 @@ def routed(encoder: ProductEncoder) -> ProductEncoder:
     return encoder.eval()
 
 
-@pytest.mark.parametrize("experts", [False, True])
+@pytest.mark.parametrize("router", [None, "modality", "token"])
 def test_graphs_compute_what_the_encoder_computes(
-    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path, experts: bool
+    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path, router: str | None
 ) -> None:
-    encoder = routed(tiny_encoder) if experts else tiny_encoder
+    encoder = routed(tiny_encoder, router) if router else tiny_encoder
     mixed = ["red boot with dots", *pictures, {"text": "lamp", "image": pictures[0]}, "mug"]
     expected = encoder.encode(mixed)
     save_onnx(encoder, tmp_path, list)  # no convolutions do the work here, so no picture is needed

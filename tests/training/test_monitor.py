@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,8 @@ def test_mean_cosine_against_a_loop() -> None:
     vectors = F.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), dim=1)
     pairs = [float(vectors[i] @ vectors[j]) for i in range(9) for j in range(9) if i != j]
     assert space_statistics(vectors)["mean_cosine"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+    near = [math.exp(-2 * float((a - b).square().sum())) for i, a in enumerate(vectors) for j, b in enumerate(vectors) if i != j]
+    assert space_statistics(vectors)["uniformity"] == pytest.approx(math.log(sum(near) / len(near)), abs=1e-5)
 
 
 def test_collapse_stops_the_run() -> None:

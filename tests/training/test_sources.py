@@ -139,6 +139,13 @@ def test_another_trunk_has_other_tokens(tiny_encoder: ProductEncoder, tmp_path: 
     assert CachedText(tiny_encoder.text, tmp_path).store.folder != before
 
 
+def test_other_pixels_have_other_tokens(tiny_encoder: ProductEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache(tmp_path / "pixels", 32)
+    before = CachedImages(tiny_encoder.image, cache, tmp_path).store.folder
+    monkeypatch.setattr(sources, "PIXELS", sources.PIXELS + 1)
+    assert CachedImages(tiny_encoder.image, cache, tmp_path).store.folder != before
+
+
 def test_nothing_of_a_modality_is_none(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
     assert CachedText(tiny_encoder.text, tmp_path)([None, None], None) is None
 

@@ -54,11 +54,20 @@ class FusionConfig(Section):
     """modality: it sees the token and what the input is composed of; token: the token alone."""
 
     @model_validator(mode="after")
-    def _experts_need_a_layer(self) -> FusionConfig:
+    def _experts_fit(self) -> FusionConfig:
         if self.experts and not self.layers:
             raise ValueError("experts stand in the fusion's layers, of which there are none; set layers: 1 or more, "
                              "or experts: 0")  # fmt: skip
+        if self.experts and self.top > self.experts:
+            raise ValueError(f"top: {self.top} of {self.experts} experts cannot see a token; set top to {self.experts} or less")
+        if not self.experts and self.dense() != self:
+            raise ValueError("top, experts_in and router are for experts; set experts: 4, or leave them out")
         return self
+
+    def dense(self) -> FusionConfig:
+        """The same without experts."""
+        usual = ("experts", "top", "experts_in", "router")
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in usual})
 
 
 class EncoderConfig(Section):
@@ -72,4 +81,4 @@ class EncoderConfig(Section):
 
     def dense(self) -> EncoderConfig:
         """The same without experts: what stage 1 trains."""
-        return self.model_copy(update={"fusion": self.fusion.model_copy(update={"experts": 0})})
+        return self.model_copy(update={"fusion": self.fusion.dense()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from openmoon.config.section import Action, Fraction, Section, View
 from openmoon.config.training import OptimConfig
@@ -146,8 +146,10 @@ class PosttrainConfig(OptimConfig):
     weights: dict[Action, Annotated[float, Field(gt=0)]] = Field({})
     """How much a pair counts by its strongest action; default 1."""
     pairs: PairsConfig = PairsConfig()
-    mix: list[PairMix] = Field(MOON_MIX, min_length=1)
-    """By which views query and item meet; default: MOON's shares. No effect with objectives: dual."""
+    mix: Annotated[list[PairMix], BeforeValidator(lambda given: MOON_MIX if given is None else given)] = Field(
+        MOON_MIX, min_length=1
+    )
+    """By which views query and item meet; null: MOON's shares. No effect with objectives: dual."""
     blend: Fraction = 0.0
     """Share of the picture queries that are blended with another one; needs train_image_trunk."""
     loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"
@@ -201,6 +203,8 @@ class PosttrainConfig(OptimConfig):
         usual = OptimConfig.model_fields["temperature"].default
         if self.loss == "circle" and self.temperature != usual and not self.self_supervision:
             raise ValueError("temperature has no effect on the circle loss, whose scale is circle.gamma; leave it out")
+        if self.loss == "circle" and not self.learn_temperature and not self.self_supervision:
+            raise ValueError("learn_temperature has no effect on the circle loss; leave it out")
         return self
 
     @model_validator(mode="after")

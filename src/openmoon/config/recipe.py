@@ -47,6 +47,19 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _routing_needs_experts(self) -> Recipe:
+        if self.posttrain is None or self.encoder.fusion.experts:
+            return self
+        usual, given = type(self.posttrain)(), self.posttrain
+        steering = [name for name in ("weight_balance", "sparsity", "naive")
+                    if getattr(given.alignment, name) != getattr(usual.alignment, name)]  # fmt: skip
+        if steering or given.load_balance != usual.load_balance:
+            name = f"alignment.{steering[0]}" if steering else "load_balance"
+            raise ValueError(f"posttrain.{name} steers how experts are used, but there are none; set encoder.fusion.experts: 4, "
+                             "or leave it out")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
     def _queries_are_in_events(self) -> Recipe:
         if self.embed.queries and self.data.events is None:
             raise ValueError("embed.queries embeds the queries of the events, but there is no events table; name it in "

@@ -50,10 +50,7 @@ def load_image(source: Path | bytes, size: int | None) -> npt.NDArray[np.uint8]:
                 raise ImageRejected(f"{image.width}×{image.height} pixels, more than the limit of {limit:,}")
             if size:
                 image.draft(None, (size, size))  # JPEG: decode at 1/2, 1/4 or 1/8, never below size×size
-            turn = _turn(image)
-            picture = to_rgb(image)
-            pixels = np.array(picture if turn is None else picture.transpose(turn))
-            return square(pixels, size) if size else pixels
+            return pixels_of(image, size)
     except ImageRejected:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -115,16 +112,30 @@ def _from_deep(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.clip(values / white, 0, 1) * 255).round().astype(np.uint8))
 
 
-def square(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) → (size, size, 3): the centre square, resized with cubic splines that are widened where it shrinks.
+def pixels_of(image: Image.Image, size: int | None) -> npt.NDArray[np.uint8]:
+    """An opened picture as `load_image` gives it."""
+    turn = _turn(image)
+    upright = to_rgb(image)
+    if size:
+        upright = _centre(upright)
+    if turn is not None:
+        upright = upright.transpose(turn)
+    return resized(np.array(upright), size) if size else np.array(upright)
 
-    By torch, which needs half of Pillow's time and gives what `PIL.Image.resize` gives of that square, to the rounding.
+
+def _centre(image: Image.Image) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image if image.width == image.height else image.crop((left, top, left + side, top + side))
+
+
+def resized(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """A square (S, S, 3) → (size, size, 3), by cubic splines that are widened where it shrinks.
+
+    By torch, which needs half of Pillow's time and gives what `PIL.Image.resize` gives, to the rounding.
     """
     import torch.nn.functional as F
     from torch import from_numpy
 
-    height, width, _ = pixels.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    centre = from_numpy(pixels[None, top : top + side, left : left + side]).permute(0, 3, 1, 2)
-    return F.interpolate(centre, (size, size), mode="bicubic", antialias=True).permute(0, 2, 3, 1).contiguous().numpy()[0]
+    square = from_numpy(pixels[None]).permute(0, 3, 1, 2)
+    return F.interpolate(square, (size, size), mode="bicubic", antialias=True).permute(0, 2, 3, 1).contiguous().numpy()[0]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from openmoon.data.images import ImageRejected, load_image, square, to_rgb
+from openmoon.data.images import ImageRejected, load_image, pixels_of
 from openmoon.errors import UserError
 from openmoon.lanes import cpu_lanes, in_lanes
 from openmoon.models.encoder import ProductEncoder
@@ -151,5 +151,4 @@ def load_picture(picture: Picture, size: int) -> np.ndarray:
     """(size, size, 3) uint8 of a path, file bytes, PIL image or array. Raises `ImageRejected`."""
     if isinstance(picture, Path | bytes):
         return load_image(picture, size)
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    return square(np.array(to_rgb(image)), size)
+    return pixels_of(picture if isinstance(picture, Image.Image) else Image.fromarray(picture), size)

@@ -92,7 +92,7 @@ class ProductEncoder(nn.Module):
     def fingerprint(self, parts: tuple[str, ...] = ("image", "text", "fusion")) -> str:
         """Identity of the settings and the weights of `parts`: two encoders that share the whole one make the same vectors."""
         weights = weights_of({name: t for name, t in self.state_dict().items() if name.startswith(parts)})
-        return content_hash(self.config.model_dump_json(), *weights)[:12]
+        return content_hash(self.config.model_dump_json(exclude_defaults=True), *weights)[:12]
 
     def save_pretrained(self, folder: str | Path, learnt_until: datetime | None = None) -> None:
         """Write config.json, model.safetensors, tokenizer, model card and sentence-transformers' files, atomically.
@@ -183,7 +183,7 @@ def upcycled(encoder: ProductEncoder, config: EncoderConfig) -> ProductEncoder:
         for layer in list(encoder.fusion.layers)[first:]:
             dense: Any = layer.feed_forward
             layer.feed_forward = Experts(
-                dense, fusion.width, fusion.experts, min(fusion.top, fusion.experts), by_modality=fusion.router == "modality"
+                dense, fusion.width, fusion.experts, fusion.top, by_modality=fusion.router == "modality"
             )
     encoder.config = config
     return encoder

@@ -42,6 +42,8 @@ def as_input(value: Any, index: int) -> Input:
         raise UserError(
             f"inputs[{index}].image: expected a path, bytes, a PIL image or a uint8 array, got {type(image).__name__}."
         )
+    if isinstance(image, np.ndarray) and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size):
+        raise UserError(f"inputs[{index}].image: expected an (H, W, 3) array of uint8, got {image.shape} of {image.dtype}.")
     text = text.strip() if text else None
     if not text and image is None:
         raise UserError(f"inputs[{index}]: neither text nor picture; give at least one.")

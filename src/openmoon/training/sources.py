@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from openmoon.data.blend import Blend, blend_pictures
+from openmoon.data.image_cache import VERSION as PIXELS
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
@@ -132,7 +133,7 @@ class CachedImages:
         self.cache = cache
         self.strength = strength
         self.views = views if strength else 0
-        name = f"images-{_signature(trunk, cache.size, trunk.grid)}"
+        name = f"images-{_signature(trunk, cache.size, trunk.grid, PIXELS)}"
         self.store = RaggedStore(folder / name, (trunk.dim,), np.float16)
 
     def prepare(self, keys: Sequence[str], progress: Progress, augmented: Sequence[str] = ()) -> None:

@@ -19,6 +19,7 @@ from openmoon.data.normalise import normalise
 from openmoon.data.schema import CATALOG, EVENTS, SPLITS
 from openmoon.data.tables import read_parquet
 from openmoon.errors import UserError
+from openmoon.io import read_lines
 
 CLASSES = {
     "Class Name (str)": "title", "Class ID (int)": "product_id", "Coarse Class Name (str)": "category",
@@ -95,8 +96,7 @@ def _listed_photos(folder: Path) -> pl.DataFrame:
     rows = [
         (*(part.strip() for part in f"{line},".split(",")[:2]), split)
         for split, path in lists.items()
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line.strip()
+        for line in read_lines(path)
     ]
     return pl.DataFrame(rows, dict.fromkeys(("query_image", "product_id", "split"), pl.String), orient="row")
 

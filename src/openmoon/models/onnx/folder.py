@@ -40,7 +40,9 @@ def save_onnx(encoder: ProductEncoder, folder: Path, pictures: Callable[[], list
                 quantize_products(folder / f"{name}.onnx", folder / f"{name}-int8.onnx")
     write_json(folder / "encoder.json", {
         "encoder": encoder.fingerprint(), "image_size": encoder.image_size, "max_tokens": encoder.text.max_tokens,
-        "dims": encoder.dims, "pixels": "RGB, 0 to 255, square as openmoon.data.images.square makes it",
+        "dims": encoder.dims,
+        "pixels": "RGB, 0 to 255: the centre square (of an odd rest the smaller half is cut left and "
+                  "above), resized by a bicubic filter that is widened where it shrinks, as Pillow's BICUBIC",
         "missing": "a product without picture or text goes into the fusion with one token there, its mask false",
     })  # fmt: skip
 

@@ -30,6 +30,7 @@ from openmoon.evaluation.benchmark.suites.records import (
     read_records,
     sampled,
 )
+from openmoon.io import read_lines
 
 
 def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]) -> Suite:
@@ -68,7 +69,7 @@ def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]
 def _listed(folder: Path, name: str, records: pl.DataFrame) -> pl.DataFrame:
     """The records of a list of ids, in its order; `UserError` for ids without a record."""
     path = find_file(folder, [f"{name}.txt"], f"list of {name} ids")
-    ids = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    ids = read_lines(path)
     found = pl.DataFrame({"product_id": ids}, schema={"product_id": pl.String}).unique(maintain_order=True)
     unknown = found.join(records, on="product_id", how="anti")
     if len(unknown) or not ids:
