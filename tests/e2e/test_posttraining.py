@@ -133,6 +133,14 @@ def test_training_goes_on_from_a_saved_encoder(recipe: Path, finished: object, c
     assert "set pretrain: null" in cli("posttrain", recipe, *options, ok=False).stderr
 
 
+def test_what_starts_from_the_bare_trunks_is_judged_by_them(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    folder = place("bare")
+    options = [f"workdir={folder / 'run'}", f"data.cache={folder / 'cache'}", "pretrain=null", "posttrain.coaugment=1.0"]
+    made = cli("data", "augment", recipe, *options, "augment={nearer: 0, slack: 1}")
+    assert "encoder: the bare trunks" in made.stdout + made.stderr
+    assert "variants: " in cli("posttrain", recipe, *options).stderr
+
+
 def test_stage_2_shows_what_was_augmented(recipe: Path, place, cli: Cli) -> None:  # type: ignore[no-untyped-def]
     folder = place("augmented")
     options = [f"workdir={folder}", "posttrain.coaugment=1.0", "posttrain.augment=0"]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
 from openmoon.builders.inference import fast_encoder
-from openmoon.builders.trained import latest_folder
+from openmoon.builders.trained import latest_folder, starts_untrained
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
 from openmoon.console import bar, console, plain
@@ -27,7 +28,7 @@ from openmoon.data.coaugment.templates import enrich
 from openmoon.errors import UserError
 from openmoon.io import alone, content_hash, hash_number
 from openmoon.models.encode import encode_stream
-from openmoon.models.encoder import ProductEncoder
+from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.inputs import Input
 from openmoon.serving.augmentation_sheet import Item, Shown, on_checks, write_augmentation_sheet
 
@@ -37,11 +38,12 @@ SHOWN = 16  # products on the contact sheet
 def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummary:
     """Write `<workdir>/augmented/augmented.parquet`, the pictures below `images/`, and contact_sheet.png.
 
-    The gate looks through the encoder in `encoder_folder`, by default that of the last stage that was trained.
+    The gate looks through the encoder in `encoder_folder`, by default that of the last stage that was trained; where training
+    starts from the bare trunks, through these.
     """
     config, folder = recipe.augment, recipe.workdir / "augmented"
     endpoint = _endpoint(config.texts.endpoint) if config.texts.endpoint else None
-    slow = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
+    slow = _judge(recipe, encoder_folder)
     work = open_workspace(recipe)
     items = work.items.filter(split="train").sort("product_id")
     if items.is_empty():
@@ -65,6 +67,14 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
     console.print(f"  wrote {plain(folder / 'augmented.parquet')} ({kept})")
     console.print(f"  wrote {plain(folder / 'contact_sheet.png')}")
     return summarise(table, len(products))
+
+
+def _judge(recipe: Recipe, folder: Path | None) -> ProductEncoder:
+    if folder is None and starts_untrained(recipe):
+        console.print("  encoder: the bare trunks, from which this recipe starts")
+        torch.manual_seed(recipe.seed)
+        return build_encoder(recipe.encoder.dense())
+    return ProductEncoder.from_pretrained(folder or latest_folder(recipe))
 
 
 def _endpoint(config: EndpointConfig) -> Endpoint:
