@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import resource
 import signal
 import time
@@ -148,3 +149,19 @@ def test_rows_that_got_lost_are_told_of(tmp_path: Path) -> None:
         file.truncate(20)
     with pytest.raises(UserError, match=r"rows\.bin: has 20 bytes, 24 are in its index; .* delete the folder"):
         RaggedStore(tmp_path, (2,), np.float32)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="tells what is mapped on Linux alone")
+def test_what_is_taken_is_not_held(tmp_path: Path) -> None:
+    store = RaggedStore(tmp_path, (1024,), np.float32)
+    store.append(["a"], [np.arange(2**20, dtype=np.float32).reshape(-1, 1024)])
+
+    def held() -> int:
+        mappings = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
+        return sum(int(re.search(r"Rss:\s+(\d+)", one)[1]) for one in mappings if str(tmp_path) in one)  # type: ignore[index]
+
+    rows = np.array([[0, 1023], [5, 5]])
+    np.testing.assert_array_equal(store.take(rows), np.arange(2**20, dtype=np.float32).reshape(-1, 1024)[rows])
+    assert held() == 0
+    assert store.rows.sum() > 0
+    assert held() > 0, "or nothing is told here"

@@ -97,7 +97,7 @@ class ImageCache:
     def pixels(self, keys: Sequence[str]) -> npt.NDArray[np.uint8]:
         """Copies of the pictures, (N, size, size, 3) uint8. Raises `KeyError` for a key without pixels."""
         starts, _ = self._store.locate(keys)
-        return np.asarray(self._store.rows[starts])
+        return self._store.take(starts)
 
     def _decode(self, path: Path) -> _Decoded:
         try:
