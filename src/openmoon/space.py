@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+ROWS = 1024  # compared with all others at a time: memory grows with their number, not with its square
 
 
 @torch.no_grad()
 def space_statistics(vectors: Tensor) -> dict[str, float]:
-    """Of unit vectors (B, D), B > 1: `mean_cosine` between different rows; `effective_rank` (Roy & Vetterli 2007: exp of the
-    entropy of the normalised singular values, 1..min(B, D)); `uniformity` (Wang & Isola 2020: log of the mean of exp(−2‖x−y‖²)
-    over different rows, −8 to 0, the lower the more evenly they are spread)."""
+    """Of unit vectors (B, D), B > 1: `mean_cosine` between different rows; `effective_rank`; `uniformity` (Wang & Isola 2020: log
+    of the mean of exp(−2‖x−y‖²) over different rows, −8 to 0, the lower the more evenly they are spread)."""
     n = len(vectors)
-    mean_cosine = (vectors.sum(0).square().sum() - n) / max(n * (n - 1), 1)
+    others = max(n * (n - 1), 1)
+    near = torch.stack([(4 * (some @ vectors.T) - 4).exp().sum(dtype=torch.float64) for some in vectors.split(ROWS)]).sum() - n
+    return {
+        "mean_cosine": float((vectors.sum(0).square().sum() - n) / others),
+        "effective_rank": effective_rank(vectors),
+        "uniformity": float((near / others).log()),
+    }
+
+
+@torch.no_grad()
+def effective_rank(vectors: Tensor) -> float:
+    """Of unit vectors (B, D), 1..min(B, D) (Roy & Vetterli 2007: exp of the entropy of the normalised singular values)."""
     singular = torch.linalg.svdvals(vectors.double())
     share = singular / singular.sum()
-    entropy = -(share * share.clamp(min=1e-12).log()).sum()
-    nearness = (4 * (vectors.double() @ vectors.double().T) - 4).fill_diagonal_(-torch.inf).logsumexp((0, 1))
-    return {
-        "mean_cosine": float(mean_cosine),
-        "effective_rank": float(entropy.exp()),
-        "uniformity": float(nearness - math.log(max(n * (n - 1), 1))),
-    }
+    return float((-(share * share.clamp(min=1e-12).log()).sum()).exp())

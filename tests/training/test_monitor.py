@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from openmoon import space
 from openmoon.errors import UserError
 from openmoon.space import space_statistics
 from openmoon.training.monitor import check_alive
@@ -20,7 +21,8 @@ def test_known_spaces() -> None:
     assert one["effective_rank"] == pytest.approx(1, abs=1e-3)
 
 
-def test_mean_cosine_against_a_loop() -> None:
+def test_mean_cosine_and_uniformity_against_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(space, "ROWS", 4)  # the nine rows meet the others in three parts
     vectors = F.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), dim=1)
     pairs = [float(vectors[i] @ vectors[j]) for i in range(9) for j in range(9) if i != j]
     assert space_statistics(vectors)["mean_cosine"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)

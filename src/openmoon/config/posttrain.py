@@ -200,11 +200,9 @@ class PosttrainConfig(OptimConfig):
     def _parts_fit_the_loss(self) -> PosttrainConfig:
         if self.loss != "info_nce" and (self.blend or self.negatives.popularity):
             raise ValueError(f"blend and negatives.popularity belong to info_nce, not to {self.loss}; switch them off")
-        usual = OptimConfig.model_fields["temperature"].default
-        if self.loss == "circle" and self.temperature != usual and not self.self_supervision:
-            raise ValueError("temperature has no effect on the circle loss, whose scale is circle.gamma; leave it out")
-        if self.loss == "circle" and not self.learn_temperature and not self.self_supervision:
-            raise ValueError("learn_temperature has no effect on the circle loss; leave it out")
+        for name in ("temperature", "learn_temperature") if self.loss == "circle" and not self.self_supervision else ():
+            if getattr(self, name) != OptimConfig.model_fields[name].default:
+                raise ValueError(f"{name} has no effect on the circle loss, whose scale is circle.gamma; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -120,7 +120,7 @@ def pixels_of(image: Image.Image, size: int | None) -> npt.NDArray[np.uint8]:
         upright = _centre(upright)
     if turn is not None:
         upright = upright.transpose(turn)
-    return resized(np.array(upright), size) if size else np.array(upright)
+    return resized(np.array(upright), size) if size else np.asarray(upright)
 
 
 def _centre(image: Image.Image) -> Image.Image:

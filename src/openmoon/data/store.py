@@ -37,7 +37,6 @@ class RaggedStore:
         self._starts = np.empty(0, np.int64)
         self._counts = np.empty(0, np.int64)
         self._rows: npt.NDArray[Any] | None = None
-        self._map: mmap.mmap | None = None
         with self._writing():
             self._load()
             if not self._read:
@@ -56,20 +55,18 @@ class RaggedStore:
         """All committed rows, (total, *row_shape), read-only. Mapped, not read: slices touch only their own pages."""
         if self._rows is None:
             shape = (self._total, *self.row_shape)
-            if not self._total:  # an empty file cannot be mapped
-                self._rows = np.empty(shape, self.dtype)
-            else:
-                with open(self.folder / "rows.bin", "rb") as file:
-                    self._map = mmap.mmap(file.fileno(), self._total * self._row_bytes, access=mmap.ACCESS_READ)
-                self._rows = np.frombuffer(self._map, self.dtype).reshape(shape)
+            path = self.folder / "rows.bin"
+            # numpy cannot map an empty file
+            self._rows = np.memmap(path, self.dtype, "r", shape=shape) if self._total else np.empty(shape, self.dtype)
         return self._rows
 
     def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """A copy of some rows, (*rows.shape, *row_shape). What was mapped for it is let go: it stays in the system's cache of
         files while there is room, and a process that has read all of a large store does not hold it."""
-        found = self.rows[rows]
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        found = np.asarray(self.rows[rows])
+        mapped = self.rows.base
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
         return found
 
     def missing(self, keys: Sequence[str]) -> list[str]:

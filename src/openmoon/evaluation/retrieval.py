@@ -21,7 +21,7 @@ from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.evaluation.results import Cell, RetrievalResult
 from openmoon.io import content_hash
 from openmoon.runtime import machine, versions
-from openmoon.space import space_statistics
+from openmoon.space import effective_rank
 
 DEFAULT_VIEWS = ("rich", "image", "rich+image")
 CHANCE, BM25 = "chance", "BM25"
@@ -147,7 +147,7 @@ def _evaluate_encoder(
     ranks: dict[str, float] = {}
     for view, pool in pools.items():
         item_vectors = vectors(pool.inputs)
-        ranks[view] = space_statistics(torch.from_numpy(item_vectors))["effective_rank"]
+        ranks[view] = effective_rank(torch.from_numpy(item_vectors))
         for direction in defined:
             if direction.pool is pool:
                 kind = direction.queries.kind

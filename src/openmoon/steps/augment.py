@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
 from openmoon.builders.inference import fast_encoder
-from openmoon.builders.trained import latest_folder, starts_untrained
+from openmoon.builders.trained import latest_folder, starting_encoder, starts_untrained
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
 from openmoon.console import bar, console, plain
@@ -28,7 +27,7 @@ from openmoon.data.coaugment.templates import enrich
 from openmoon.errors import UserError
 from openmoon.io import alone, content_hash, hash_number
 from openmoon.models.encode import encode_stream
-from openmoon.models.encoder import ProductEncoder, build_encoder
+from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
 from openmoon.serving.augmentation_sheet import Item, Shown, on_checks, write_augmentation_sheet
 
@@ -43,8 +42,12 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
     """
     config, folder = recipe.augment, recipe.workdir / "augmented"
     endpoint = _endpoint(config.texts.endpoint) if config.texts.endpoint else None
-    slow = _judge(recipe, encoder_folder)
+    bare = encoder_folder is None and starts_untrained(recipe)
+    slow = None if bare else ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
     work = open_workspace(recipe)
+    if slow is None:
+        console.print("  encoder: the bare trunks, from which this recipe starts")
+        slow = starting_encoder(work)
     items = work.items.filter(split="train").sort("product_id")
     if items.is_empty():
         raise UserError("data.split: no training product is left to augment; lower data.split.val and data.split.test.")
@@ -67,14 +70,6 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
     console.print(f"  wrote {plain(folder / 'augmented.parquet')} ({kept})")
     console.print(f"  wrote {plain(folder / 'contact_sheet.png')}")
     return summarise(table, len(products))
-
-
-def _judge(recipe: Recipe, folder: Path | None) -> ProductEncoder:
-    if folder is None and starts_untrained(recipe):
-        console.print("  encoder: the bare trunks, from which this recipe starts")
-        torch.manual_seed(recipe.seed)
-        return build_encoder(recipe.encoder.dense())
-    return ProductEncoder.from_pretrained(folder or latest_folder(recipe))
 
 
 def _endpoint(config: EndpointConfig) -> Endpoint:
