@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
+from openmoon.data import random_view as views
 from openmoon.data.random_view import plain_view, random_view
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), dtype=np.uint8)
@@ -25,9 +27,9 @@ def test_views_are_pictures_of_the_asked_size() -> None:
 
 
 def test_the_generator_decides_everything() -> None:
-    views = [random_view(PIXELS, 32, 0.8, np.random.default_rng(seed)) for seed in (3, 3, 4)]
-    torch.testing.assert_close(views[0], views[1], rtol=0, atol=0)
-    assert not torch.equal(views[0], views[2])
+    found = [random_view(PIXELS, 32, 0.8, np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+    assert not torch.equal(found[0], found[2])
 
 
 def test_strength_is_distance_from_the_picture() -> None:
@@ -42,3 +44,36 @@ def test_every_picture_is_changed_in_its_own_way() -> None:
     same = np.repeat(PIXELS[:1], 4, axis=0)
     view = random_view(same, 32, 0.8, np.random.default_rng(0))
     assert all(not torch.equal(view[0], view[i]) for i in range(1, 4))
+
+
+def test_quick_ways_compute_what_the_plain_ones_do() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(6, 3, 40, 40, dtype=torch.float64) * 255
+    cells = torch.rand(6, 3, 7, 7, dtype=torch.float64)
+    expected = F.interpolate(cells, size=(40, 40), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(views._enlarged(cells, 40), expected)
+
+    marked = torch.rand(6, 1, 9, 9) < 0.1
+    expected = F.max_pool2d(marked.float(), 3, stride=1, padding=1).bool()
+    assert torch.equal(views._with_neighbours(marked), expected)
+
+    blurred = views._blur(images, 1.0, np.random.default_rng(0))
+    soft = F.avg_pool2d(F.pad(images, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
+    changed = (blurred != images).flatten(1).any(1)
+    assert 0 < changed.sum() < 6
+    torch.testing.assert_close(blurred[changed], soft[changed])
+
+
+def test_light_is_contrast_about_the_mean_of_what_was_saturated_about_gray() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(4, 3, 8, 8, dtype=torch.float64) * 255
+    rng = np.random.default_rng(5)
+    bright, cast, contrast, saturation = (
+        torch.from_numpy(rng.uniform(1 - width, 1 + width, (4, channels, 1, 1)))
+        for width, channels in ((0.4, 1), (0.15, 3), (0.4, 1), (0.4, 1))
+    )
+    gray = (images * torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).view(3, 1, 1)).sum(1, keepdim=True)
+    saturated = gray + (images - gray) * saturation
+    mean = gray.mean((2, 3), keepdim=True)
+    expected = ((mean + (saturated - mean) * contrast) * bright * cast).clamp(0, 255)
+    torch.testing.assert_close(views._photometry(images, 1.0, np.random.default_rng(5)), expected)

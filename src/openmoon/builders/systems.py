@@ -69,7 +69,7 @@ def untuned_system(config: EncoderConfig, images: ImageCache, folder: Path) -> U
 
     def pooled(found: Tokens | None) -> np.ndarray:
         assert found is not None  # the caller asks only for inputs that are there
-        return masked_mean(found.values, found.mask).cpu().numpy()
+        return masked_mean(found.values.float(), found.mask).cpu().numpy()
 
     return UntunedEncoder(
         lambda paths: pooled(tokens.of_images(paths)),

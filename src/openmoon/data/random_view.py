@@ -15,7 +15,7 @@ from torch import Tensor
 STUDIO = 24.0  # of 0–255: what differs less from the border's colour is background
 CELLS = 32  # the grid on which background is told from plain parts of the subject
 CPU = torch.device("cpu")
-LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+LUMA = 0.299, 0.587, 0.114
 
 
 def plain_view(pixels: np.ndarray, size: int, device: torch.device = CPU) -> Tensor:
@@ -76,25 +76,42 @@ def _background(images: Tensor, strength: float, rng: np.random.Generator) -> Te
     plain = plain * _reached_from_border(plain)
     cells = int(rng.integers(2, 12))
     gray, tint = rng.uniform(40, 215, (len(rows), 1, cells, cells)), rng.uniform(-45, 45, (len(rows), 3, cells, cells))
-    blotches = torch.from_numpy(gray + tint).to(images)
-    other = F.interpolate(blotches, size=images.shape[-2:], mode="bicubic", align_corners=False)
-    pictures = torch.from_numpy(rng.random(len(rows)) < 0.3).to(images.device)[:, None, None, None]
-    neighbours = images[torch.from_numpy(rng.integers(0, len(images), len(rows)))].flip(2)
-    other = torch.where(pictures, neighbours, other)
-    return images.index_copy(0, rows, (1 - plain) * chosen + plain * other)
+    other = _enlarged(torch.from_numpy(gray + tint).to(images), images.shape[-1])
+    pictures = np.flatnonzero(rng.random(len(rows)) < 0.3)
+    neighbours = rng.integers(0, len(images), len(rows))[pictures]
+    other[torch.from_numpy(pictures)] = images[torch.from_numpy(neighbours)].flip(2)
+    return images.index_copy(0, rows, chosen.lerp(other, plain))
+
+
+def _enlarged(cells: Tensor, size: int) -> Tensor:
+    """(B, C, n, n) → (B, C, size, size) as bicubic interpolation does, first along one side and then along the other."""
+    one = torch.eye(cells.shape[-1], device=cells.device, dtype=cells.dtype)[None, None]
+    along = F.interpolate(one, size=(size, cells.shape[-1]), mode="bicubic", align_corners=False)[0, 0]
+    return along @ cells @ along.T
 
 
 def _reached_from_border(plain: Tensor) -> Tensor:
     """(B, 1, S, S) in 0..1: where plain colour is joined to the border. White print on a shirt is plain but not joined."""
-    open_cells = (F.adaptive_avg_pool2d(plain, CELLS) > 0.5).float()
+    open_cells = F.adaptive_avg_pool2d(plain, CELLS) > 0.5
     reached = open_cells.clone()
-    reached[:, :, 1:-1, 1:-1] = 0
+    reached[:, :, 1:-1, 1:-1] = False
     for _ in range(2 * CELLS):
-        before, reached = reached, F.max_pool2d(reached, 3, stride=1, padding=1) * open_cells
+        before, reached = reached, _with_neighbours(reached) & open_cells
         if torch.equal(before, reached):
             break
-    reached = F.max_pool2d(reached, 3, stride=1, padding=1)  # the cells at the outline are part subject
-    return F.interpolate(reached, size=plain.shape[-2:], mode="nearest")
+    reached = _with_neighbours(reached)  # the cells at the outline are part subject
+    return F.interpolate(reached.to(plain), size=plain.shape[-2:], mode="nearest")
+
+
+def _with_neighbours(cells: Tensor) -> Tensor:
+    """(B, 1, n, n) bool: the eight around each as well."""
+    tall = cells.clone()
+    tall[:, :, 1:] |= cells[:, :, :-1]
+    tall[:, :, :-1] |= cells[:, :, 1:]
+    wide = tall.clone()
+    wide[..., 1:] |= tall[..., :-1]
+    wide[..., :-1] |= tall[..., 1:]
+    return wide
 
 
 def _photometry(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
@@ -106,16 +123,21 @@ def _photometry(images: Tensor, strength: float, rng: np.random.Generator) -> Te
     )
     contrast = per_picture(1 - 0.4 * strength, 1 + 0.4 * strength)
     saturation = per_picture(1 - 0.4 * strength, 1 + 0.4 * strength)
-    gray = (images * LUMA.to(images)).sum(1, keepdim=True)
-    images = gray + (images - gray) * saturation
+    red, green, blue = images.split(1, 1)
+    gray = (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
     mean = gray.mean((2, 3), keepdim=True)
-    return ((mean + (images - mean) * contrast) * gain).clamp_(0, 255)
+    # gain · (mean + contrast · (saturated − mean)), where saturated = gray + saturation · (image − gray)
+    level = torch.addcmul(mean * (1 - contrast), gray, contrast * (1 - saturation))
+    return (level * gain).addcmul_(images, gain * contrast * saturation).clamp_(0, 255)
 
 
 def _blur(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     rows = torch.from_numpy(np.flatnonzero(rng.random(len(images)) < 0.25 * strength)).to(images.device)
     if len(rows):
-        soft = F.avg_pool2d(F.pad(images[rows], (2, 2, 2, 2), mode="reflect"), 5, stride=1)
+        soft = F.pad(images[rows], (2, 2, 2, 2), mode="reflect")
+        for dim in (2, 3):
+            shifted = [soft.narrow(dim, first, soft.shape[dim] - 4) for first in range(5)]
+            soft = sum(shifted[1:], start=shifted[0]) / 5
         images = images.index_copy(0, rows, soft)
     return images
 

@@ -7,7 +7,7 @@ projection of its trunks: a random one, until `principal.start_from_data` takes 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -96,7 +96,7 @@ class Fusion(nn.Module):
         parts, masks = [], []
         for kind, tokens, project in ((IMAGE, image, self.image_in), (TEXT, text, self.text_in)):
             if tokens is not None:
-                parts.append(project(tokens.values.to(self.kind.dtype)) + self.kind[kind])
+                parts.append(_projected(project, tokens.values.to(self.kind.dtype), self.kind[kind]))
                 masks.append(tokens.mask)
         x, mask = torch.cat(parts, 1), torch.cat(masks, 1)
         composition = _composition(image, text)
@@ -113,6 +113,15 @@ class Fusion(nn.Module):
         means = [masked_mean(part, m) for part, m in zip(x.split([m.shape[1] for m in masks], 1), masks, strict=True)]
         present = torch.stack([m.any(1) for m in masks]).to(x.dtype)
         return torch.stack(means).sum(0) / present.sum(0)[:, None]
+
+
+def _projected(project: nn.Sequential, values: Tensor, shift: Tensor) -> Tensor:
+    """`project(values) + shift`. Scale and shift of the norm are joined with the matrix, so that the gradient of a batch needs
+    nothing of the width of the trunk but the product that the matrix's own gradient is."""
+    norm: Any = project[0]
+    linear: Any = project[1]
+    normed = F.layer_norm(values, norm.normalized_shape, eps=norm.eps)
+    return F.linear(normed, linear.weight * norm.weight, linear.bias + (linear.weight * norm.bias).sum(1) + shift)
 
 
 def _composition(image: Tokens | None, text: Tokens | None) -> Tensor:

@@ -13,7 +13,8 @@ ALIKE = 16  # tokens: texts that differ by less are padded to one length
 
 @dataclass(frozen=True)
 class Tokens:
-    """`values` (B, T, D) with `mask` (B, T), true where there is a token. A row without any lacks the modality."""
+    """`values` (B, T, D), float16 where they come from a cache, with `mask` (B, T), true where there is a token. A row without
+    any lacks the modality."""
 
     values: Tensor
     mask: Tensor

@@ -208,7 +208,7 @@ def _stored(store: RaggedStore, keys: Sequence[str], device: torch.device) -> To
     offsets = np.arange(counts.max())
     mask = offsets[None, :] < counts[:, None]
     rows = np.where(mask, starts[:, None] + offsets, starts[:, None])
-    values = torch.from_numpy(store.take(rows)).to(device).float()
+    values = torch.from_numpy(store.take(rows)).to(device)
     return Tokens(values, torch.from_numpy(mask).to(device))
 
 
