@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from openmoon.errors import UserError
@@ -76,15 +78,16 @@ class RetrievalResult(BaseModel):
         raise KeyError(f"{query} → {item}")
 
     def to_table(self, metrics: Sequence[str] = tuple(METRICS)) -> Table:
-        """Systems side by side for the terminal, the best of each row in bold."""
-        table = Table(title=self._title(), title_justify="left", title_style="bold", header_style="dim")
-        for heading in ("query → item", "pool", "queries", "metric", *self.systems):
+        """Systems side by side for the terminal, the best of each row in bold; five of them fit into 80 columns."""
+        table = Table(title=self._title(), title_justify="left", title_style="bold", header_style="dim", box=SIMPLE_HEAD,
+                      pad_edge=False, collapse_padding=True)  # fmt: skip
+        for heading in ("query → item", "metric", *self.systems):
             table.add_column(heading, justify="left" if heading in ("query → item", "metric") else "right")
         for cell in self.cells:
-            head = (cell.name, f"{cell.pool:,}", f"{cell.queries:,}")
-            for place, metric in enumerate(metrics):
-                values = self._marked(cell, metric, "[bold]", "[/]")
-                table.add_row(*(head if place == 0 else ("", "", "")), METRICS[metric], *values)
+            told = (cell.name, f"  {cell.queries:,} queries", f"  pool of {cell.pool:,}")
+            for head, metric in zip_longest(told, metrics):
+                row = (METRICS[metric], *self._marked(cell, metric, "[bold]", "[/]")) if metric else ()
+                table.add_row(head, *row)
             table.add_section()
         return table
 
