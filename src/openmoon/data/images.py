@@ -137,5 +137,5 @@ def resized(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
     import torch.nn.functional as F
     from torch import from_numpy
 
-    square = from_numpy(pixels[None]).permute(0, 3, 1, 2)
+    square = from_numpy(pixels).unsqueeze(0).permute(0, 3, 1, 2)  # numpy's [None] would hide that channels come last
     return F.interpolate(square, (size, size), mode="bicubic", antialias=True).permute(0, 2, 3, 1).contiguous().numpy()[0]

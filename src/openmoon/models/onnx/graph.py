@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from openmoon.config.data import Precision
-from openmoon.io import atomic_path
+from openmoon.io import atomic_path, locked
 
 OPSET = 17
 _FIRST_CALL = threading.Lock()  # OpenVINO's binding sets up tables at the first calls; two threads in it at once never return
@@ -54,12 +54,15 @@ def onnx_runtime(path: Path, threads: int) -> Run:
 
 def openvino(path: Path, threads: int, precision: Precision = "float32", streams: int = 1) -> Run:
     """The graph in OpenVINO on the CPU; bfloat16 where the processor computes in it, else float32. `streams` calls at a time
-    share the threads. Not tied to cores, so that processes beside each other do not meet on the same ones."""
+    share the threads. Not tied to cores, so that processes beside each other do not meet on the same ones. What it was compiled
+    to is kept beside the graph."""
     from openvino import Core
 
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-               "ENABLE_CPU_PINNING": False, "NUM_STREAMS": streams}  # fmt: skip
-    model, own = Core().compile_model(str(path), "CPU", options), threading.local()
+               "ENABLE_CPU_PINNING": False, "NUM_STREAMS": streams, "CACHE_DIR": str(path.parent / "compiled")}  # fmt: skip
+    own = threading.local()
+    with locked(path.with_suffix(".lock")):  # no other process reads what one is still writing
+        model = Core().compile_model(str(path), "CPU", options)
 
     def run(feed: dict[str, np.ndarray]) -> np.ndarray:
         if not hasattr(own, "request"):  # a request serves one call at a time
