@@ -10,9 +10,10 @@ of the seeds and, from pairs of runs of one seed, over the standard error of the
 
 Arms that agree on data, dense encoder and stage 1 share it, and all share the cache of tokens: which augmented views of a picture
 are in it follows from the run that came first. Runs resume, finished ones are not run again. Results go to
-`<workdir>-seed<N>` of each arm, the table beside them (.json and .md). Words that contain = change every arm's recipe; the base
-that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE names. Arms that were measured on other queries,
-products or data are refused.
+`<workdir>-seed<N>` of each arm, and what a table needs of them, a line a run, to runs.jsonl beside them or to --runs: what a line
+there says of the same recipe is not run again either, so a table can grow over days and machines (remove a line to have it run).
+Words that contain = change every arm's recipe; the base that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE
+names. Arms that were measured on other queries, products or data are refused.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ from openmoon.runtime import tune_process
 tune_process()
 
 import argparse
-import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from seeded import Measured, run_all
+from arm_runs import ArmRun, read_runs, refuse_others, settings_of, write_runs
+from seeded import arm_started_from, run_all
 
 from openmoon.config import load_recipe
-from openmoon.device import compute_device, device_name
 from openmoon.evaluation.results import UNDEFINED
-from openmoon.io import write_json, write_text
-from openmoon.runtime import machine, versions
+from openmoon.io import write_text
 
-DIRECTIONS = {"t→mm": ("text", "rich+image"), "i→mm": ("image", "rich+image"), "mm→mm": ("text+image", "rich+image"),
-              "t→i": ("text", "image"), "i→t": ("image", "rich"), "i→i": ("image", "image")}  # fmt: skip
+DIRECTIONS = {"t→mm": "text → rich+image", "i→mm": "image → rich+image", "mm→mm": "text+image → rich+image",
+              "t→i": "text → image", "i→t": "image → rich", "i→i": "image → image"}  # fmt: skip
 VIEWS = {"rich": "t", "image": "i", "rich+image": "mm"}  # of products, and what the table calls them
 COLUMNS = (*DIRECTIONS, "classes", "attributes")
+Value = Callable[[ArmRun, str], float | None]  # of a column
 
 
 def main() -> None:
@@ -47,20 +48,32 @@ def main() -> None:
     parser.add_argument("--jobs", type=_count, default=1, help="runs at a time, which share out the cores (and one GPU)")
     parser.add_argument("--metric", default="recall@10")
     parser.add_argument("--against", help="an arm that the others are held against")
-    parser.add_argument("--out", type=Path, help="default: table beside the arms' workdirs")
+    parser.add_argument("--runs", type=Path, help="what runs found, here or elsewhere; default: runs.jsonl beside the arms")
     args = parser.parse_args()
     overrides = [word for word in args.arms if "=" in word]
-    recipes = [Path(word) for word in args.arms if "=" not in word]
-    found: dict[str, list[Measured]] = {path.stem: [] for path in recipes}
-    if args.against and args.against not in found:
-        parser.error(f"--against {args.against}: no such arm; expected one of {', '.join(found)}")
-    out: Path = args.out or load_recipe(recipes[0], overrides).workdir.parent / "table"
-    for path, measured in run_all(recipes, overrides, args.seeds, args.jobs):
-        found[path.stem].append(measured)
-        refuse_others(found)
-        write_text(out.with_suffix(".md"), tables(found, args.metric, args.against))
-        write_json(out.with_suffix(".json"), record(found, args.metric))
-    print(tables(found, args.metric, args.against))
+    recipes = {path.stem: path for word in args.arms if "=" not in word for path in [Path(word)]}
+    if args.against and args.against not in recipes:
+        parser.error(f"--against {args.against}: no such arm; expected one of {', '.join(recipes)}")
+    loaded = {arm: load_recipe(path, overrides) for arm, path in recipes.items()}
+    settings = {arm: settings_of(recipe) for arm, recipe in loaded.items()}
+    folder = next(iter(loaded.values())).workdir.parent
+    kept: Path = args.runs or folder / "runs.jsonl"
+
+    def wanted() -> list[ArmRun]:
+        return [run for run in read_runs(kept) if settings.get(run.arm) == run.settings and run.seed in args.seeds]
+
+    done = {(run.arm, run.seed) for run in wanted()}
+    todo = {(arm, seed) for arm in recipes for seed in args.seeds} - done
+    todo |= {(start, seed) for arm, seed in todo if (start := arm_started_from(loaded[arm])) in recipes}
+    order = [(arm, seed) for seed in args.seeds for arm in recipes if (arm, seed) in todo]
+    for (path, seed), measured in run_all([(recipes[arm], seed) for arm, seed in order], overrides, args.jobs):
+        new = ArmRun.of(path.stem, settings[path.stem], measured)
+        others = [run for run in read_runs(kept) if (run.arm, run.seed, run.settings) != (new.arm, seed, new.settings)]
+        write_runs(kept, [*others, new])
+        refuse_others(wanted())
+        write_text(folder / "table.md", tables(wanted(), list(recipes), args.metric, args.against))
+    refuse_others(wanted())
+    print(tables(wanted(), list(recipes), args.metric, args.against))
 
 
 def _count(text: str) -> int:
@@ -69,56 +82,20 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def value(measured: Measured, column: str, metric: str) -> float | None:
+def value(run: ArmRun, column: str, metric: str) -> float | None:
     """A metric of the last stage in one direction, or an accuracy; None where the shop has no such labels."""
-    if column not in DIRECTIONS:
-        accuracy: float | None = getattr(measured.labels, column)
-        return accuracy
-    result = measured.result
-    metrics = result.cell(*DIRECTIONS[column]).metrics[result.systems[-1]]
-    assert metrics is not None, "a trained encoder compares everything"
-    return metrics[metric]
+    accuracies = {"classes": run.classes, "attributes": run.attributes}
+    return accuracies[column] if column in accuracies else run.metrics[DIRECTIONS[column]][metric]
 
 
-def rank(measured: Measured, view: str) -> float:
-    """The effective rank of the last stage's vectors of the held-out products."""
-    return measured.result.effective_ranks[measured.result.systems[-1]][view]
-
-
-def record(found: dict[str, list[Measured]], metric: str) -> dict[str, object]:
-    """What the table was made from: per arm, the seeds that are done and their values in the same order."""
-    arms = {
-        arm: {"seeds": [one.result.seed for one in runs], "recipe": runs[0].result.recipe, "data_hash": runs[0].result.data_hash}
-        | {name: [value(one, name, metric) for one in runs] for name in COLUMNS}
-        | {f"rank {name}": [rank(one, view) for one in runs] for view, name in VIEWS.items()}
-        | {"machines": [one.result.machine for one in runs]}
-        for arm, runs in found.items()
-        if runs
-    }
-    where = machine() | {"device": device_name(compute_device())}
-    return {"metric": metric, "arms": arms, "versions": versions(), "machine": where}
-
-
-def refuse_others(found: dict[str, list[Measured]]) -> None:
-    """Exit where arms of one seed were not measured on the same queries and products, learnt from the same data."""
-    measured: dict[int, dict[tuple[object, ...], str]] = {}
-    for arm, runs in found.items():
-        for result in (one.result for one in runs):
-            what = (result.data_hash, *((cell.name, cell.pool, cell.queries, cell.pairs) for cell in result.cells))
-            measured.setdefault(result.seed, {})[what] = arm
-    for seed, arms in measured.items():
-        if len(arms) > 1:
-            sys.exit(f"seed {seed}: not measured on the same queries, products and data: {' and '.join(arms.values())}")
-
-
-def tables(found: dict[str, list[Measured]], metric: str, against: str | None) -> str:
+def tables(runs: Sequence[ArmRun], arms: Sequence[str], metric: str, against: str | None) -> str:
     """Mean ± standard deviation of the seeds that are done, and the differences to one arm."""
-    done = {arm: runs for arm, runs in found.items() if runs}
+    done = {arm: found for arm in arms if (found := [run for run in runs if run.arm == arm])}
     rows = []
-    for arm, runs in done.items():
-        spread = [_spread([value(one, name, metric) for one in runs]) for name in COLUMNS]
-        ranks = [f"{np.mean([rank(one, view) for one in runs]):.0f}" for view in VIEWS]
-        rows.append([arm, str(len(runs)), *spread, *ranks])
+    for arm, found in done.items():
+        spread = [_spread([value(one, name, metric) for one in found]) for name in COLUMNS]
+        ranks = [f"{np.mean([one.ranks[view] for one in found]):.0f}" for view in VIEWS]
+        rows.append([arm, str(len(found)), *spread, *ranks])
     made = _markdown([metric, "seeds", *COLUMNS, *(f"rank {name}" for name in VIEWS.values())], rows)
     gains = differences(done, metric, against) if against else []
     return made + ("\n" + _markdown([f"{metric} over {against}", "seeds", *COLUMNS], gains) if gains else "")
@@ -131,13 +108,13 @@ def _spread(values: list[float | None]) -> str:
     return f"{np.mean(known):.3f}" + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
 
 
-def differences(done: dict[str, list[Measured]], metric: str, against: str) -> list[list[str]]:
+def differences(done: dict[str, list[ArmRun]], metric: str, against: str) -> list[list[str]]:
     """A row per arm: mean difference (over the pooled deviation; over its standard error) of the seeds that both have, of which
     two are needed."""
-    base = {one.result.seed: one for one in done.get(against, [])}
+    base = {one.seed: one for one in done.get(against, [])}
     rows = []
     for arm, runs in done.items():
-        pairs = [(one, base[one.result.seed]) for one in runs if arm != against and one.result.seed in base]
+        pairs = [(one, base[one.seed]) for one in runs if arm != against and one.seed in base]
         if len(pairs) > 1:
             cells = [[[value(one, name, metric) for one in pair] for pair in pairs] for name in COLUMNS]
             rows.append([arm, str(len(pairs)), *(_difference(cell) for cell in cells)])

@@ -37,11 +37,11 @@ def run(path: Path, overrides: list[str], seed: int) -> RetrievalResult:
 
 
 def run_all(
-    paths: Sequence[Path], overrides: list[str], seeds: Sequence[int], jobs: int = 1
-) -> Iterator[tuple[Path, Measured]]:
-    """`run` of every recipe with every seed, seed by seed, `jobs` at a time, and what its encoder tells of labels. Runs that
-    agree on seed, data, dense encoder and stage 1 train stage 1 once, before any of them starts."""
-    runs = [(path, seed) for seed in seeds for path in paths]
+    runs: Sequence[tuple[Path, int]], overrides: list[str], jobs: int = 1
+) -> Iterator[tuple[tuple[Path, int], Measured]]:
+    """`run` of recipes with seeds, in this order but for arms that start from others, which come last; `jobs` at a time; and what
+    its encoder tells of labels. Runs that agree on seed, data, dense encoder and stage 1 train stage 1 once, before any of them
+    starts."""
     first: dict[Path, tuple[Path, int]] = {}
     for path, seed in runs:
         recipe = with_seed(path, overrides, seed)
@@ -51,12 +51,12 @@ def run_all(
             first[_shared(recipe).workdir] = path, seed
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))  # of the processes to come
-    later = [run for run in runs if _starts_from_an_arm(load_recipe(run[0], overrides))]
+    later = [run for run in runs if arm_started_from(load_recipe(run[0], overrides))]
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), first.values()))
         for some in ([run for run in runs if run not in later], later):
             found = pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), some)
-            yield from zip((path for path, _ in some), found, strict=True)
+            yield from zip(some, found, strict=True)
 
 
 def _apart(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -72,7 +72,7 @@ def with_seed(path: Path, overrides: list[str], seed: int) -> Recipe:
     folder = base.workdir.with_name(f"{base.workdir.name}-seed{seed}")
     cache = base.data.cache or base.workdir.parent / "cache"
     changes = [f"seed={seed}", f"workdir={folder}", f"data.cache={cache}"]
-    if _starts_from_an_arm(base):
+    if arm_started_from(base):
         assert base.posttrain is not None
         assert base.posttrain.start is not None
         arm, *rest = base.posttrain.start.relative_to(base.workdir.parent).parts
@@ -80,9 +80,12 @@ def with_seed(path: Path, overrides: list[str], seed: int) -> Recipe:
     return load_recipe(path, [*overrides, *changes])
 
 
-def _starts_from_an_arm(recipe: Recipe) -> bool:
+def arm_started_from(recipe: Recipe) -> str | None:
+    """The folder of the arm beside this one whose encoder its stage 2 starts from; None where it starts otherwise."""
     start = recipe.posttrain.start if recipe.posttrain else None
-    return start is not None and start.is_relative_to(recipe.workdir.parent)
+    if start is None or not start.is_relative_to(recipe.workdir.parent):
+        return None
+    return start.relative_to(recipe.workdir.parent).parts[0]
 
 
 def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalResult:

@@ -13,6 +13,23 @@ class UserError(Exception):
     """
 
 
+_WHAT_TO_DO: dict[type[OSError], str] = {
+    FileExistsError: "a file stands where a folder has to be; move it, or name another place.",
+    NotADirectoryError: "a file stands where a folder has to be; move it, or name another place.",
+    IsADirectoryError: "a folder stands where a file has to be; move it, or name another place.",
+    FileNotFoundError: "no such file or folder; make it, or name another place.",
+    PermissionError: "this user may not read or write here; change the rights, or name another place.",
+}
+
+
+def explained(error: OSError) -> str:
+    """What the system refused, as a line that names the file, what is wrong and what to do."""
+    if error.filename is None:
+        return str(error)
+    advice = next((text for kind, text in _WHAT_TO_DO.items() if isinstance(error, kind)), f"{error.strerror}.")
+    return f"{error.filename}: {advice}"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` for the known name closest to `word`, or an empty string."""
     match = closest(word, known)

@@ -34,6 +34,16 @@ def test_recipe_mistakes(recipe: Path, cli: Cli, overrides: list[str], message: 
     assert failed.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
+def test_a_file_where_a_folder_has_to_be(recipe: Path, cli: Cli, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "runs"
+    in_the_way.write_text("notes")
+    failed = cli("pretrain", recipe, f"workdir={in_the_way / 'shop'}", ok=False)
+    assert failed.returncode == 2
+    assert f"error: {in_the_way}" in failed.stderr
+    assert "a file stands where a folder has to be; move it, or name another place." in failed.stderr
+    assert in_the_way.read_text() == "notes"
+
+
 def test_an_unknown_recipe_is_named(cli: Cli, tmp_path: Path) -> None:
     assert "no such recipe" in cli("run", tmp_path / "none.yaml", ok=False).stderr
 

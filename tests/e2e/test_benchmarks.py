@@ -54,9 +54,10 @@ def test_the_table_of_an_ablation_is_that_of_its_runs(arms: tuple[Path, ...], ta
         assert json.loads((runs / f"more-seed{seed}" / "labels.json").read_text())["encoder"] == result["encoders"]["stage 2"]
     assert rows["plain"][0] == "2"
     assert re.match(r"[+-]\d\.\d{3} \(", rows["more"][1]), "the second table has the differences"
-    record = json.loads((runs / "table.json").read_text())
-    assert record["arms"]["more"]["t→mm"] == recall
-    assert all(0 < value <= 1 for value in record["arms"]["more"]["classes"])
+    lines = [json.loads(line) for line in (runs / "runs.jsonl").read_text().splitlines()]
+    assert [(line["arm"], line["seed"]) for line in lines] == [("more", 0), ("more", 1), ("plain", 0), ("plain", 1)]
+    assert [line["metrics"]["text → rich+image"]["recall@10"] for line in lines[:2]] == recall
+    assert all(0 < line["classes"] <= 1 for line in lines)
     assert len(list(runs.glob("stage-1-*"))) == 2, "one first stage for each seed"
     for seed in (0, 1):
         saved = yaml.safe_load((runs / f"more-seed{seed}" / "posttrain" / "recipe.yaml").read_text())

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from openmoon.cli import benchmark, ctr, data, steps
-from openmoon.errors import UserError
+from openmoon.errors import UserError, explained
 from openmoon.runtime import tune_process
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ def main() -> None:
     try:
         app()
     except (UserError, OSError) as error:  # a file that cannot be read or written is the user's to mend as well
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explained(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         raise SystemExit(2) from None
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":

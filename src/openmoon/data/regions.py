@@ -1,29 +1,23 @@
-"""Connected regions of masks in whole-array steps: a mask spreads along runs of rows and columns until nothing changes."""
+"""Masks of pictures: connected regions, and what grows and shrinks at their outlines. A cell has four neighbours."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 Mask = npt.NDArray[np.bool_]
+_ROW = np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0]])  # neighbours of a cell: left and right
 
 
 def along_rows(reached: Mask, free: Mask) -> Mask:
     """Spread `reached` (H, W) over the horizontal runs of `free` cells that it touches."""
-    return _spread_in(_runs(free), reached, free)
+    return _touched(reached, free, _ROW)
 
 
 def spread(seed: Mask, free: Mask) -> Mask:
     """The cells of `free` (H, W) that are joined to a cell of `seed` over neighbours in rows and columns."""
-    upright = free.T.copy()
-    rows, columns = _runs(free), _runs(upright)
-    reached = seed & free
-    count = -1
-    while (now := int(np.count_nonzero(reached))) != count:
-        count = now
-        reached = _spread_in(rows, reached, free)
-        reached = _spread_in(columns, reached.T, upright).T
-    return reached
+    return _touched(seed, free)
 
 
 def joined_to_border(free: Mask) -> Mask:
@@ -35,13 +29,8 @@ def joined_to_border(free: Mask) -> Mask:
 
 def one_region(mask: Mask) -> Mask:
     """The region of `mask` (H, W) that holds its thickest part; empty where `mask` is."""
-    left, thickest = mask, mask
-    while left.any():
-        thickest = left
-        inner = np.zeros_like(left)
-        inner[1:-1, 1:-1] = left[1:-1, 1:-1] & left[:-2, 1:-1] & left[2:, 1:-1] & left[1:-1, :-2] & left[1:-1, 2:]
-        left = inner
-    return spread(first_cell(thickest), mask)
+    thickness = ndimage.distance_transform_cdt(np.pad(mask, 1), metric="taxicab")[1:-1, 1:-1]
+    return spread(first_cell(mask & (thickness == thickness.max())), mask)
 
 
 def first_cell(mask: Mask) -> Mask:
@@ -52,13 +41,18 @@ def first_cell(mask: Mask) -> Mask:
     return first
 
 
-def _runs(free: Mask) -> npt.NDArray[np.int64]:
-    """Number (H, W) of the horizontal run that each cell of `free` belongs to."""
-    starts = np.pad(~free, ((0, 0), (1, 0)), constant_values=True)
-    return np.cumsum(starts, dtype=np.int64).reshape(len(free), -1)[:, 1:]
+def shrunk(mask: Mask, width: int) -> Mask:
+    """The cells of `mask` (H, W) about which a square of `width` cells (odd) is filled, as far as it lies in the picture."""
+    return ndimage.minimum_filter(mask, width, mode="nearest")
 
 
-def _spread_in(runs: npt.NDArray[np.int64], reached: Mask, free: Mask) -> Mask:
-    touched = np.zeros(int(runs[-1, -1]) + 1, bool)
-    touched[runs[reached & free]] = True
-    return free & touched[runs]
+def grown(mask: Mask, width: int) -> Mask:
+    """The cells of the picture about which a square of `width` cells (odd) meets `mask` (H, W)."""
+    return ndimage.maximum_filter(mask, width, mode="nearest")
+
+
+def _touched(seed: Mask, free: Mask, neighbours: npt.NDArray[np.int64] | None = None) -> Mask:
+    region, count = ndimage.label(free, neighbours)
+    touched = np.zeros(count + 1, bool)
+    touched[region[seed & free]] = True
+    return touched[region]

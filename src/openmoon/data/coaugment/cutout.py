@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
+from scipy import ndimage
 
-from openmoon.data.regions import Mask, first_cell, joined_to_border, one_region, spread
+from openmoon.data.regions import Mask, first_cell, grown, joined_to_border, one_region, shrunk, spread
 
 Floats = npt.NDArray[np.float32]
 
@@ -100,9 +101,9 @@ def _look(pixels: Floats, background: Floats) -> _Look:
     brightness = (pixels * background).sum(2) / np.maximum((background * background).sum(2), 1)
     hue = np.abs(pixels - brightness[..., None] * background).max(2)
     hue[(brightness < DEEPEST) | (brightness > 1.02)] = 255
-    gray = Image.fromarray(pixels.mean(2).astype(np.uint8))
-    high, low = (np.asarray(gray.filter(kind(3)), np.float32) for kind in (ImageFilter.MaxFilter, ImageFilter.MinFilter))
-    return _Look(np.abs(pixels - background).max(2), hue, np.float32(0.5) * (high - low))
+    gray = pixels.mean(2).astype(np.uint8)
+    contrast = ndimage.morphological_gradient(gray, 3, mode="nearest")
+    return _Look(np.abs(pixels - background).max(2), hue, np.float32(0.5) * contrast)
 
 
 def _steadiest(look: _Look) -> tuple[Mask, Mask]:
@@ -121,7 +122,7 @@ def _steadiest(look: _Look) -> tuple[Mask, Mask]:
     mask, lost = masks[best], masks[0] & ~masks[best]
     if lost.sum() > SHADOW * areas[0]:
         raise NoSubject("unclear outline: much of the subject has the background's colour")
-    if (lost & ~_filtered(mask, ImageFilter.MaxFilter(7)) & (look.slope > SHARP)).sum() > LOST * areas[best]:
+    if (lost & ~grown(mask, 7) & (look.slope > SHARP)).sum() > LOST * areas[best]:
         raise NoSubject("unclear outline: a part of the subject has the background's colour")
     whole, main = one_region(masks[0]), one_region(mask)
     if (mask & ~main).sum() > (masks[0] & ~whole).sum() + LOOSE * areas[best]:
@@ -132,7 +133,7 @@ def _steadiest(look: _Look) -> tuple[Mask, Mask]:
 def _subject(like_background: Mask) -> Mask:
     """What is not background joined to the border, without specks and hairs."""
     mask = ~joined_to_border(like_background)
-    return spread(_filtered(mask, ImageFilter.MinFilter(5)), mask)
+    return spread(shrunk(mask, 5), mask)
 
 
 def _without_rim(mask: Mask, look: _Look) -> Mask:
@@ -140,8 +141,8 @@ def _without_rim(mask: Mask, look: _Look) -> Mask:
 
     Thin parts, which might be all outline, keep theirs.
     """
-    broad = _filtered(_filtered(mask, ImageFilter.MinFilter(7)), ImageFilter.MaxFilter(7))
-    outline = broad & ~_filtered(mask, ImageFilter.MinFilter(5))
+    broad = grown(shrunk(mask, 7), 7)
+    outline = broad & ~shrunk(mask, 5)
     pale = outline & ((look.distance < TOLERANCES[-1]) | (look.hue < TOLERANCES[-1] / 2))
     return mask & ~spread(~mask, ~mask | pale)
 
@@ -154,7 +155,7 @@ def _holes(mask: Mask, like_background: Mask, distance: Floats) -> Mask:
     """
     same = (distance <= SAME) & mask
     width = max(3, round(THICK * min(mask.shape))) | 1
-    cores = _filtered(same, ImageFilter.MinFilter(width))
+    cores = shrunk(same, width)
     found = np.zeros_like(mask)
     while cores.any():
         seed = first_cell(cores)
@@ -169,7 +170,3 @@ def _soft(mask: Mask) -> Floats:
     """The mask with an outline that is soft over two pixels and lies a little inside, to lose the fringe."""
     blurred = Image.fromarray(mask).convert("L").filter(ImageFilter.GaussianBlur(1.0))
     return np.clip(np.asarray(blurred, np.float32) / 127.5 - 0.85, 0, 1)
-
-
-def _filtered(mask: Mask, kind: ImageFilter.Filter) -> Mask:
-    return np.asarray(Image.fromarray(mask).convert("L").filter(kind)) > 127
