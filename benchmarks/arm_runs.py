@@ -52,7 +52,8 @@ class ArmRun(BaseModel):
 
 
 def settings_of(recipe: Recipe) -> str:
-    """Identity of what a recipe says, 12 hex digits: not its name, seed or places, nor settings that have their default."""
+    """Identity of what a recipe says, 12 hex digits: not its name, seed or places, nor settings that have their default, so that
+    settings that are yet to come change nothing. Where a default or what code does changes, lines of before have to go."""
     said = recipe.model_dump_json(
         exclude={"name": True, "workdir": True, "seed": True, "data": {"root", "cache"}}, exclude_defaults=True
     )
