@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from openmoon import ProductEncoder
 from openmoon.config import EncoderConfig
 from openmoon.models.encoder import upcycled
 from openmoon.models.onnx import trunks
+from openmoon.models.onnx.graph import openvino
 from openmoon.models.onnx.trunks import accelerate, export_image
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
@@ -73,6 +75,19 @@ def test_onnx_trunks_give_the_same_vectors(
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: fast.encode(mixed, batch_size=3, workers=2), range(8)):
             np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_what_was_compiled_is_kept_and_made_again_where_it_is_damaged(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    path, pixels = tmp_path / "image.onnx", {"pixels": np.random.default_rng(0).random((2, 3, 32, 32), np.float32) * 255}
+    export_image(tiny_encoder.image, 32, path)
+    expected = openvino(path, threads=1)(pixels)
+    (kept,) = (tmp_path / "compiled").iterdir()
+    size = kept.stat().st_size
+    np.testing.assert_array_equal(openvino(path, threads=1)(pixels), expected)
+    kept.chmod(0o644)
+    os.truncate(kept, size // 2)  # by a process that was killed, or a disk that was full
+    np.testing.assert_array_equal(openvino(path, threads=1)(pixels), expected)
+    assert kept.stat().st_size == size
 
 
 def test_first_calls_of_openvino_from_many_threads_return(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
