@@ -1,4 +1,4 @@
-"""What people see on the terminal: one console, one look for progress bars."""
+"""What people see on the terminal: one console, one look for progress bars and for tables of many figures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 console = Console(stderr=True)
 
@@ -24,6 +26,12 @@ console = Console(stderr=True)
 def plain(path: Path) -> str:
     """The path as it is: brackets in it are no markup."""
     return escape(str(path))
+
+
+def figures(title: str) -> Table:
+    """An empty table for many columns of figures: few lines, one space between columns, so that 80 of them suffice for many."""
+    return Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=SIMPLE_HEAD, pad_edge=False,
+                 collapse_padding=True)  # fmt: skip
 
 
 def new_progress() -> Progress:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from openmoon.console import figures
 from openmoon.errors import UserError
 from openmoon.evaluation.metrics import METRICS
 from openmoon.io import write_text
@@ -79,8 +79,7 @@ class RetrievalResult(BaseModel):
 
     def to_table(self, metrics: Sequence[str] = tuple(METRICS)) -> Table:
         """Systems side by side for the terminal, the best of each row in bold; five of them fit into 80 columns."""
-        table = Table(title=self._title(), title_justify="left", title_style="bold", header_style="dim", box=SIMPLE_HEAD,
-                      pad_edge=False, collapse_padding=True)  # fmt: skip
+        table = figures(self._title())
         for heading in ("query → item", "metric", *self.systems):
             table.add_column(heading, justify="left" if heading in ("query → item", "metric") else "right")
         for cell in self.cells:

@@ -8,6 +8,8 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from openmoon.console import figures
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75)
 
 
@@ -21,9 +23,9 @@ class AugmentSummary:
     reasons: pl.DataFrame
 
     def __rich__(self) -> RenderableType:
-        columns = [f"{100 * q:.0f}%" for q in QUANTILES]
-        made = Table("kind", "source", "made", "kept", "share", "products", *columns, title="Made and kept (score quantiles)",
-                     title_justify="left")  # fmt: skip
+        made = figures("Made and kept (score quantiles)")
+        for heading in ("kind", "source", "made", "kept", "share", "products", *(f"{100 * q:.0f}%" for q in QUANTILES)):
+            made.add_column(heading, justify="left" if heading in ("kind", "source") else "right")
         for kind, source, rows, kept, products, *scores in self.kinds.iter_rows():
             shown = ["—" if score is None else f"{score:.3f}" for score in scores]
             share = f"{kept / rows:.3f}" if rows else "—"
