@@ -11,7 +11,8 @@ of the seeds and, from pairs of runs of one seed, over the standard error of the
 Arms that agree on data, dense encoder and stage 1 share it, and all share the cache of tokens: which augmented views of a picture
 are in it follows from the run that came first. Runs resume, finished ones are not run again. Results go to
 `<workdir>-seed<N>` of each arm, and what a table needs of them, a line a run, to runs.jsonl beside them or to --runs: what a line
-there says of the same recipe is not run again either, so a table can grow over days and machines (remove a line to have it run).
+there says of the same recipe on the same data is not run again either, so a table, which is also written to table.md beside the
+arms, can grow over days and machines (remove a line to have it run).
 Words that contain = change every arm's recipe; the base that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE
 names. Arms that were measured on other queries, products or data are refused.
 """
@@ -23,12 +24,12 @@ from openmoon.runtime import tune_process
 tune_process()
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from arm_runs import ArmRun, read_runs, refuse_others, settings_of, write_runs
-from seeded import arm_started_from, run_all
+from arm_runs import ArmRun, add_run, read_runs, refuse_others, settings_of
+from seeded import arm_started_from, data_of, run_all, with_seed
 
 from openmoon.config import load_recipe
 from openmoon.evaluation.results import UNDEFINED
@@ -38,7 +39,6 @@ DIRECTIONS = {"t→mm": "text → rich+image", "i→mm": "image → rich+image",
               "t→i": "text → image", "i→t": "image → rich", "i→i": "image → image"}  # fmt: skip
 VIEWS = {"rich": "t", "image": "i", "rich+image": "mm"}  # of products, and what the table calls them
 COLUMNS = (*DIRECTIONS, "classes", "attributes")
-Value = Callable[[ArmRun, str], float | None]  # of a column
 
 
 def main() -> None:
@@ -52,28 +52,45 @@ def main() -> None:
     args = parser.parse_args()
     overrides = [word for word in args.arms if "=" in word]
     recipes = {path.stem: path for word in args.arms if "=" not in word for path in [Path(word)]}
+    if len(recipes) + len(overrides) < len(args.arms):
+        parser.error("two arms are called the same")
     if args.against and args.against not in recipes:
         parser.error(f"--against {args.against}: no such arm; expected one of {', '.join(recipes)}")
     loaded = {arm: load_recipe(path, overrides) for arm, path in recipes.items()}
-    settings = {arm: settings_of(recipe) for arm, recipe in loaded.items()}
+    settings = {arm: identity(path, overrides) for arm, path in recipes.items()}
     folder = next(iter(loaded.values())).workdir.parent
     kept: Path = args.runs or folder / "runs.jsonl"
+    learnt = {}
+    if read_runs(kept):
+        by_data = {loaded[arm].data.model_dump_json(): with_seed(path, overrides, args.seeds[0]) for arm, path in recipes.items()}
+        learnt = {said: data_of(recipe) for said, recipe in by_data.items()}
 
     def wanted() -> list[ArmRun]:
-        return [run for run in read_runs(kept) if settings.get(run.arm) == run.settings and run.seed in args.seeds]
+        """What is known of these arms on these data, where they are there to be looked at."""
+        return [run for run in read_runs(kept) if settings.get(run.arm) == run.settings and run.seed in args.seeds
+                and learnt.get(loaded[run.arm].data.model_dump_json()) in (None, run.data)]  # fmt: skip
 
+    refuse_others(wanted())
     done = {(run.arm, run.seed) for run in wanted()}
     todo = {(arm, seed) for arm in recipes for seed in args.seeds} - done
-    todo |= {(start, seed) for arm, seed in todo if (start := arm_started_from(loaded[arm])) in recipes}
+    while more := {(start, seed) for arm, seed in todo if (start := arm_started_from(loaded[arm])) in recipes} - todo:
+        todo |= more
     order = [(arm, seed) for seed in args.seeds for arm in recipes if (arm, seed) in todo]
-    for (path, seed), measured in run_all([(recipes[arm], seed) for arm, seed in order], overrides, args.jobs):
-        new = ArmRun.of(path.stem, settings[path.stem], measured)
-        others = [run for run in read_runs(kept) if (run.arm, run.seed, run.settings) != (new.arm, seed, new.settings)]
-        write_runs(kept, [*others, new])
+    for (path, _), measured in run_all([(recipes[arm], seed) for arm, seed in order], overrides, args.jobs):
+        add_run(kept, ArmRun.of(path.stem, settings[path.stem], measured))
         refuse_others(wanted())
         write_text(folder / "table.md", tables(wanted(), list(recipes), args.metric, args.against))
-    refuse_others(wanted())
-    print(tables(wanted(), list(recipes), args.metric, args.against))
+    made = tables(wanted(), list(recipes), args.metric, args.against)
+    write_text(folder / "table.md", made)
+    print(made)
+
+
+def identity(path: Path, overrides: list[str]) -> str:
+    """`settings_of` the recipe at `path`, and of the arm beside it that it starts from."""
+    recipe = load_recipe(path, overrides)
+    start = arm_started_from(recipe)
+    beside = path.with_name(f"{start}.yaml")
+    return settings_of(recipe, identity(beside, overrides) if start and beside.exists() else "")
 
 
 def _count(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,10 +25,11 @@ from openmoon.steps.pretrain import pretrain
 
 
 class Measured(NamedTuple):
-    """What was found of the encoder that a run ended with."""
+    """What was found of the encoder that a run ended with, and the day."""
 
     result: RetrievalResult
     labels: LabelAccuracy
+    day: str
 
 
 def run(path: Path, overrides: list[str], seed: int) -> RetrievalResult:
@@ -52,11 +54,23 @@ def run_all(
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))  # of the processes to come
     later = [run for run in runs if arm_started_from(load_recipe(run[0], overrides))]
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), first.values()))
         for some in ([run for run in runs if run not in later], later):
             found = pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), some)
             yield from zip(some, found, strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)  # where the caller has had enough
+
+
+def data_of(recipe: Recipe) -> str | None:
+    """Hash of what a recipe learns from; None where its catalogue is not there."""
+    return _apart(_data_hash, recipe) if (recipe.data.root / recipe.data.catalog).exists() else None
+
+
+def _data_hash(recipe: Recipe) -> str:
+    return open_workspace(recipe).data_hash
 
 
 def _apart(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -104,8 +118,9 @@ def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalR
 
 
 def _measured(path: Path, overrides: list[str], seed: int) -> Measured:
-    result = _run(path, overrides, seed, True)
-    return Measured(result, label_accuracy(with_seed(path, overrides, seed)))
+    result, recipe = _run(path, overrides, seed, True), with_seed(path, overrides, seed)
+    made = (recipe.workdir / "evaluation.json").stat().st_mtime
+    return Measured(result, label_accuracy(recipe), datetime.fromtimestamp(made, UTC).date().isoformat())
 
 
 def _finished(recipe: Recipe) -> RetrievalResult | None:

@@ -73,5 +73,5 @@ def test_cached_tokens_lie_on_the_gpu(tiny_encoder: ProductEncoder, tmp_path: Pa
     assert tokens[0] is not None
     assert tokens[1] is not None
     assert tokens[0].values.device == compute_device()
-    torch.testing.assert_close(tokens[0].values * tokens[0].mask[..., None], tokens[1].values * tokens[1].mask[..., None],
+    torch.testing.assert_close(tokens[0].values.float() * tokens[0].mask[..., None], tokens[1].values * tokens[1].mask[..., None],
                                atol=1e-2, rtol=1e-2)  # fmt: skip

@@ -24,7 +24,7 @@ _WHAT_TO_DO: dict[type[OSError], str] = {
 
 def explained(error: OSError) -> str:
     """What the system refused, as a line that names the file, what is wrong and what to do."""
-    if error.filename is None:
+    if error.filename is None or error.strerror is None:
         return str(error)
     advice = next((text for kind, text in _WHAT_TO_DO.items() if isinstance(error, kind)), f"{error.strerror}.")
     return f"{error.filename}: {advice}"

@@ -15,6 +15,7 @@ from rich.console import Console
 from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.check import CheckReport, check_shop
 from openmoon.data.image_cache import ImageCache
+from openmoon.data.shop import unread_columns
 from openmoon.data.splits import split_products
 
 
@@ -131,3 +132,20 @@ def test_text_only_shop_too_small_to_split(tmp_path: Path) -> None:
     assert report.pictures == 0
     assert report.split_error is not None
     assert "split empty" in report.split_error
+
+
+def test_columns_that_nothing_reads_are_named(folder: Path) -> None:
+    table = pl.read_parquet(folder / "catalog.parquet").with_columns(colour=pl.lit("red"), articleType=pl.lit("boot"))
+    table.write_parquet(folder / "catalog.parquet")
+    (folder / "log.csv").write_text("sep=;\n\nuser_id;timestamp;action;product_id;page\nu;2024-01-05;click;p3;7\n")
+    config = DataConfig(root=folder, events=Path("log.csv"))
+    report = check_shop(config, ImageCache(folder / "cache", 64), folder / "out")
+    assert report.unread == {"catalog": ["colour", "articleType"], "events": ["page"]}
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(report)
+    assert "catalog: colour, articleType not read: if they are needed, name them in data.columns.catalog" in console.export_text()
+    columns = {"catalog": {"category": "articleType"}, "events": {"session_id": "page"}}
+    assert unread_columns(config.model_copy(update={"columns": columns, "attributes": ["colour"]})) == {}
+    (folder / "parts").mkdir()
+    table.write_parquet(folder / "parts" / "1.parquet")
+    assert unread_columns(DataConfig(root=folder, catalog=Path("parts"))) == {"catalog": ["colour", "articleType"]}

@@ -95,10 +95,14 @@ def simulate(
 ) -> None:
     """Simulate shoppers, their photos and their behaviour on a real catalogue."""
     from openmoon.config.recipe import load_data
+    from openmoon.data.check import told_unread
     from openmoon.data.sample.simulate import simulate_on_catalog
-    from openmoon.data.shop import load_catalog
+    from openmoon.data.shop import load_catalog, unread_columns
 
-    shop = load_catalog(load_data(overrides or [], catalog))
+    config = load_data(overrides or [], catalog)
+    shop = load_catalog(config)
+    for line in told_unread(unread_columns(config)):
+        out.print(line)
     summary = simulate_on_catalog(
         shop.catalog, shop.image_path, folder, users, seed, progress=True, rejected=shop.rejected
     )

@@ -15,7 +15,7 @@ from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.families import look_alikes, split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED
-from openmoon.data.shop import Shop, load_shop
+from openmoon.data.shop import Shop, load_shop, unread_columns
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, write_json
 
@@ -40,6 +40,7 @@ class CheckReport:
     pictures: int  # distinct files that the tables name
     unreadable: dict[str, int]  # reason → files
     warnings: dict[str, int]  # what is odd but used all the same
+    unread: dict[str, list[str]]  # table → columns that nothing reads
     examples: dict[str, list[list[str]]]  # warning → a few groups of product ids or query photos
     split: dict[str, int]  # products in each split
     split_error: str | None = None  # why the products cannot be split
@@ -75,6 +76,7 @@ def check_shop(
         pictures=len(named),
         unreadable=_counts(pl.Series([reason.split(":")[0] for reason in unreadable.values()], dtype=pl.String)),
         warnings={what: count for what, count in {**_odd_rows(shop, keys), **alike}.items() if count},
+        unread=unread_columns(config),
         examples=examples,
         split=_counts(sides["split"]) if sides is not None else {},
         split_error=split_error,
@@ -205,12 +207,23 @@ def _groups(pictures: pl.DataFrame, odd: pl.Expr) -> pl.Series:
     return grouped.filter("odd")["name"]
 
 
+def told_unread(unread: dict[str, list[str]]) -> list[str]:
+    """A line of markup for each table with columns that nothing reads."""
+    remedy = {"catalog": "data.columns.catalog, or in data.attributes to make them attributes"}
+    return [
+        f"[yellow]{name}: {', '.join(map(escape, columns))} not read[/]: if they are needed, name them in "
+        f"{remedy.get(name, f'data.columns.{name}')}"
+        for name, columns in unread.items()
+    ]
+
+
 def _render(report: CheckReport) -> Iterator[RenderableType]:
     tables = Table("table", "rows", "rejected", "empty values", title="Tables", title_justify="left")
     for name, table in report.tables.items():
         empty = ", ".join(f"{column} {count:,}" for column, count in table.empty.items())
         tables.add_row(name, f"{table.rows:,}", f"{table.rejected:,}", empty or "none")
     yield tables
+    yield from told_unread(report.unread)
     unreadable = sum(report.unreadable.values())
     yield f"{report.pictures:,} pictures, {unreadable:,} unreadable"
     if report.split:

@@ -14,6 +14,7 @@ from openmoon.errors import UserError
 ROW = "__row"  # position of a record in its source, 0-based, header and blank lines not counted
 SEPARATORS = (",", ";", "\t", "|")
 LONGEST_RECORD = 200  # lines; a quote that is not closed within them is a stray one
+_EXCEL = {f"sep={separator}" for separator in SEPARATORS}  # a first line of its own
 _BLANK_START = re.compile(r"(?:[^\S\n]*\n)*")
 csv.field_size_limit(2**31 - 1)  # descriptions may be longer than the default 128 KiB
 
@@ -27,16 +28,26 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     header.
     """
     lines = _lines(path)
-    if lines[0].lower() in {f"sep={separator}" for separator in SEPARATORS}:  # Excel's own first line
-        lines = lines[1:]
-    separator = max(SEPARATORS, key=lines[0].count)
-    header = _header(path, lines[0], separator)
+    if lines[0].lower() in _EXCEL:
+        filled = lines[1:].str.strip_chars() != ""
+        if not filled.any():
+            raise UserError(f"{path}: holds nothing but {lines[0]!r}; expected a header line with column names.")
+        lines = lines[1 + int(filled.arg_max() or 0) :]
+    separator, header = _header(path, lines[0])
     records, unbalanced = _records(lines[1:], separator, len(header))
     quoted = records["text"].str.contains('"', literal=True)
     plain, odd_plain = _split_plain(records.filter(~quoted), separator, header)
     rich, odd_rich = _split_quoted(records.filter(quoted), separator, header)
     broken = pl.concat([unbalanced, odd_plain, odd_rich]).sort(ROW)
     return pl.concat([plain, rich]).sort(ROW), broken.rename({"text": "record"})
+
+
+def csv_columns(path: Path) -> list[str]:
+    """The names in the header of a file that `read_csv` can read."""
+    with path.open(encoding="utf-8-sig") as file:
+        lines = (line.rstrip("\n") for line in file if line.strip())
+        first = next(lines)
+        return _header(path, next(lines) if first.lower() in _EXCEL else first)[1]
 
 
 def _lines(path: Path) -> pl.Series:
@@ -54,12 +65,13 @@ def _lines(path: Path) -> pl.Series:
     return pl.Series([text[_BLANK_START.match(text).end() :]]).str.split("\n").explode()  # type: ignore[union-attr]
 
 
-def _header(path: Path, line: str, separator: str) -> list[str]:
+def _header(path: Path, line: str) -> tuple[str, list[str]]:
+    separator = max(SEPARATORS, key=line.count)
     names = [name.strip() or f"column_{i}" for i, name in enumerate(next(csv.reader([line], delimiter=separator)))]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"{path}: the header names {twice[0]!r} more than once; rename one of the columns.")
-    return names
+    return separator, names
 
 
 def _records(lines: pl.Series, separator: str, width: int) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from openmoon.config import DataConfig
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED, TableSpec
-from openmoon.data.tables import iter_table, read_table
+from openmoon.data.tables import columns_left, iter_table, read_table
 from openmoon.errors import UserError
 
 
@@ -99,6 +99,14 @@ def load_shop(config: DataConfig) -> Shop:
     return Shop(shop.catalog, rejected=pl.concat(rejected), folder=shop.folder, **tables)
 
 
+def unread_columns(config: DataConfig) -> dict[str, list[str]]:
+    """Table → columns of its file that nothing reads, of the tables that `config` names and that can be read."""
+    tables = ((CATALOG, config.catalog), (EVENTS, config.events), (CREATIVES, config.creatives), (QUERIES, config.queries))
+    found = {spec.name: columns_left(config.root / path, spec, *_naming(spec, config))
+             for spec, path in tables if path is not None}  # fmt: skip
+    return {name: columns for name, columns in found.items() if columns}
+
+
 def load_asked(config: DataConfig, products: pl.Series) -> pl.DataFrame:
     """The distinct queries of the usable events, impressions too, whatever their time: query_text, query_image as the events name
     them, one of which may be null; in order of first use. `products` are the ids of the catalogue.
@@ -122,9 +130,13 @@ def iter_events(config: DataConfig, products: pl.Series) -> Iterator[tuple[pl.Da
 def _read(
     spec: TableSpec, path: Path, config: DataConfig, products: pl.Series | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    columns = next((mapping for name, mapping in config.columns.items() if name == spec.name), {})
-    attributes = config.attributes if spec is CATALOG else ()
-    return read_table(path, spec, columns, attributes, products)
+    return read_table(path, spec, *_naming(spec, config), products)
+
+
+def _naming(spec: TableSpec, config: DataConfig) -> tuple[Mapping[str, str], Sequence[str]]:
+    """Our names → the file's, and the columns that become attributes."""
+    columns: Mapping[str, str] = next((mapping for name, mapping in config.columns.items() if name == spec.name), {})
+    return columns, config.attributes if spec is CATALOG else ()
 
 
 def _folder(table: Path) -> Path:

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openmoon.data.csv_file import ROW, read_csv
+from openmoon.data.csv_file import ROW, csv_columns, read_csv
 from openmoon.data.normalise import normalise, numbered
 from openmoon.data.schema import TableSpec
 from openmoon.errors import UserError
@@ -53,6 +53,19 @@ def iter_table(
     for frame, broken in chunks:
         good, rejected = numbered(frame, spec, columns, (), products, str(path))
         yield good.rename({ROW: "row"}), rejected if broken is None else pl.concat([rejected, rejected_lines(spec, broken)])
+
+
+def columns_left(
+    path: Path, spec: TableSpec, columns: Mapping[str, str] | None = None, attributes: Sequence[str] = ()
+) -> list[str]:
+    """The columns of the file, or of the first in the folder, that `read_table` with the same arguments leaves alone."""
+    path = Path(path)
+    if _is_csv(path, spec):
+        there = csv_columns(path)
+    else:
+        there = list(pl.read_parquet_schema(next(iter(sorted(path.glob("**/*.parquet")))) if path.is_dir() else path))
+    read = {(columns or {}).get(column.name, column.name) for column in spec.columns} | set(attributes)
+    return [name for name in there if name not in read and name != ROW]
 
 
 def _is_csv(path: Path, spec: TableSpec) -> bool:

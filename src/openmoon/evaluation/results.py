@@ -78,7 +78,7 @@ class RetrievalResult(BaseModel):
         raise KeyError(f"{query} → {item}")
 
     def to_table(self, metrics: Sequence[str] = tuple(METRICS)) -> Table:
-        """Systems side by side for the terminal, the best of each row in bold; five of them fit into 80 columns."""
+        """Systems side by side for the terminal, the best of each row in bold."""
         table = figures(self._title())
         for heading in ("query → item", "metric", *self.systems):
             table.add_column(heading, justify="left" if heading in ("query → item", "metric") else "right")

@@ -55,7 +55,7 @@ def onnx_runtime(path: Path, threads: int) -> Run:
 def openvino(path: Path, threads: int, precision: Precision = "float32", streams: int = 1) -> Run:
     """The graph in OpenVINO on the CPU; bfloat16 where the processor computes in it, else float32. `streams` calls at a time
     share the threads. Not tied to cores, so that processes beside each other do not meet on the same ones. What it was compiled
-    to is kept beside the graph."""
+    to is kept beside the graph, whose path is to name what it holds."""
     from openvino import Core
 
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
