@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--view", default="rich+image", choices=["rich+image", "title+image"], help="what is embedded of a product")
     parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of openmoon and of the limit")
     parser.add_argument("--memory", type=int, nargs=2, default=(2000, 20000), metavar=("SMALL", "LARGE"))
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/embed.json"))
@@ -61,12 +62,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         catalog = complete(args.catalog).head(args.products)
-        result = compare(catalog, args.encoder, Path(folder), args.rounds, args.batch_size, args.precision)
+        result = compare(catalog, args.encoder, Path(folder), args.rounds, args.batch_size, args.precision, args.view)
         result["peak_memory_mib"] = {
             str(n): peak_memory(complete(args.catalog), n, args.encoder, Path(folder) / f"memory-{n}")
             for n in args.memory
         }
-    result |= {"products": catalog.height, "batch_size": args.batch_size, "precision": args.precision,
+    result |= {"products": catalog.height, "view": args.view, "batch_size": args.batch_size, "precision": args.precision,
                "versions": versions(), "machine": machine()}  # fmt: skip
     write_json(args.out, result)
     print(json.dumps({k: v for k, v in result.items() if k not in ("versions", "seconds")}, indent=2))
@@ -82,19 +83,19 @@ def complete(path: Path) -> pl.DataFrame:
     return both.with_columns(image=pl.Series([str(shop.image_path(name).resolve()) for name in both["image"]]))
 
 
-def recipe_for(folder: Path, batch_size: int = 32, precision: Precision = "float32") -> Recipe:
+def recipe_for(folder: Path, batch_size: int = 32, precision: Precision = "float32", view: str = "rich+image") -> Recipe:
     """A recipe that embeds `folder`/catalog.parquet into `folder`."""
-    how = {"batch_size": batch_size, "precision": precision}
+    how = {"batch_size": batch_size, "precision": precision, "view": view}
     return Recipe.model_validate({"name": "benchmark", "workdir": folder, "data": {"root": folder}, "embed": how})
 
 
 def compare(
-    catalog: pl.DataFrame, encoder_folder: Path, folder: Path, rounds: int, batch_size: int, precision: Precision
+    catalog: pl.DataFrame, encoder_folder: Path, folder: Path, rounds: int, batch_size: int, precision: Precision, view: str
 ) -> dict[str, object]:
     """Seconds of each system per round, and the ratios."""
     from sentence_transformers import SentenceTransformer
 
-    texts = catalog.join(item_texts(catalog), on="product_id", maintain_order="left")["rich"].to_list()
+    texts = catalog.join(item_texts(catalog), on="product_id", maintain_order="left")[view.partition("+")[0]].to_list()
     inputs = [{"text": text, "image": image} for text, image in zip(texts, catalog["image"], strict=True)]
     encoder = ProductEncoder.from_pretrained(encoder_folder)
     peer = SentenceTransformer(str(encoder_folder.resolve()), trust_remote_code=True, device="cpu")
@@ -109,7 +110,7 @@ def compare(
 
     def ours() -> None:
         (folder / "vectors.parquet").unlink(missing_ok=True)
-        embed(recipe_for(folder, batch_size, precision), encoder_folder)
+        embed(recipe_for(folder, batch_size, precision, view), encoder_folder)
 
     def theirs() -> None:
         np.save(folder / "peer.npy", peer.encode(inputs, batch_size=batch_size))
