@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--view", default="rich+image", choices=["rich+image", "title+image"], help="what is embedded of a product")
+    parser.add_argument("--view", default="rich+image", choices=["rich+image", "title+image"], help="of products")
     parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of openmoon and of the limit")
     parser.add_argument("--memory", type=int, nargs=2, default=(2000, 20000), metavar=("SMALL", "LARGE"))
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/embed.json"))
