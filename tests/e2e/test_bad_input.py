@@ -39,8 +39,8 @@ def test_a_file_where_a_folder_has_to_be(recipe: Path, cli: Cli, tmp_path: Path)
     in_the_way.write_text("notes")
     failed = cli("pretrain", recipe, f"workdir={in_the_way / 'shop'}", ok=False)
     assert failed.returncode == 2
-    assert f"error: {in_the_way}" in failed.stderr
-    assert "a file stands where a folder has to be; move it, or name another place." in failed.stderr
+    assert failed.stderr.strip().splitlines()[-1].startswith(f"error: {in_the_way}")
+    assert "Traceback" not in failed.stderr
     assert in_the_way.read_text() == "notes"
 
 
