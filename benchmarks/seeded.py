@@ -51,12 +51,15 @@ def run_all(
             continue
         if recipe.pretrain and ((recipe.posttrain and recipe.posttrain.coaugment) or _shared(recipe).workdir not in first):
             first[_shared(recipe).workdir] = path, seed
+    begun = list(first.values())
+    for path, seed in begun[:1]:  # alone: it fills the cache that all read
+        _apart(_begin, path, overrides, seed)
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))  # of the processes to come
     later = [run for run in runs if arm_started_from(load_recipe(run[0], overrides))]
     pool = ThreadPoolExecutor(jobs)
     try:
-        list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), first.values()))
+        list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), begun[1:]))
         for some in ([run for run in runs if run not in later], later):
             found = pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), some)
             yield from zip(some, found, strict=True)
