@@ -55,16 +55,10 @@ def iter_table(
         yield good.rename({ROW: "row"}), rejected if broken is None else pl.concat([rejected, rejected_lines(spec, broken)])
 
 
-def columns_left(
-    path: Path, spec: TableSpec, columns: Mapping[str, str] | None = None, attributes: Sequence[str] = ()
-) -> list[str]:
+def columns_left(path: Path, spec: TableSpec, columns: Mapping[str, str], attributes: Sequence[str]) -> list[str]:
     """The columns of the file, or of the first in the folder, that `read_table` with the same arguments leaves alone."""
-    path = Path(path)
-    if _is_csv(path, spec):
-        there = csv_columns(path)
-    else:
-        there = list(pl.read_parquet_schema(next(iter(sorted(path.glob("**/*.parquet")))) if path.is_dir() else path))
-    read = {(columns or {}).get(column.name, column.name) for column in spec.columns} | set(attributes)
+    there = csv_columns(path) if _is_csv(path, spec) else pq.read_schema(_files(path)[0]).names
+    read = {columns.get(column.name, column.name) for column in spec.columns} | set(attributes)
     return [name for name in there if name not in read and name != ROW]
 
 
@@ -79,10 +73,14 @@ def _is_csv(path: Path, spec: TableSpec) -> bool:
     raise UserError(f"{path}: expected a .parquet, .csv or .tsv file, found {path.suffix or 'no ending'!r}.")
 
 
+def _files(path: Path) -> list[Path]:
+    return sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
+
+
 def _row_groups(path: Path) -> Iterator[pl.DataFrame]:
     """Row group by row group, `ROW` counted through all files of a folder."""
     start = 0
-    for file in sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]:
+    for file in _files(path):
         try:
             with pq.ParquetFile(file, pre_buffer=False) as source:
                 for number in range(source.num_row_groups):
