@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labelled import LabelAccuracy, label_accuracy
+from pydantic import BaseModel
 
 from openmoon.builders.trained import starting_folder, trained_folder
 from openmoon.builders.workspace import open_workspace
@@ -43,23 +44,27 @@ def run_all(
 ) -> Iterator[tuple[tuple[Path, int], Measured]]:
     """`run` of recipes with seeds, in this order but for arms that start from others, which come last; `jobs` at a time; and what
     its encoder tells of labels. Runs that agree on seed, data, dense encoder and stage 1 train stage 1 once, before any of them
-    starts."""
-    first: dict[Path, tuple[Path, int]] = {}
+    starts, and those that also agree on co-augmentation make that once."""
+    stages: dict[Path, Recipe] = {}
+    made: dict[Path, Recipe] = {}
     for path, seed in runs:
         recipe = with_seed(path, overrides, seed)
         if (recipe.workdir / "evaluation.json").exists() and _apart(_finished, recipe) is not None:
             continue
-        if recipe.pretrain and ((recipe.posttrain and recipe.posttrain.coaugment) or _shared(recipe).workdir not in first):
-            first[_shared(recipe).workdir] = path, seed
-    begun = list(first.values())
-    for path, seed in begun[:1]:  # alone: it fills the cache that all read
-        _apart(_begin, path, overrides, seed)
+        if recipe.pretrain:
+            stages.setdefault(_stage_1(recipe).workdir, recipe)
+        if recipe.pretrain and recipe.posttrain and recipe.posttrain.coaugment:
+            made.setdefault(_coaugmented(recipe).workdir, recipe)
+    begun = list(stages.values())
+    for recipe in begun[:1]:  # alone: it fills the cache that all read
+        _apart(_begin, recipe)
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))  # of the processes to come
     later = [run for run in runs if arm_started_from(load_recipe(run[0], overrides))]
     pool = ThreadPoolExecutor(jobs)
     try:
-        list(pool.map(lambda one: _apart(_begin, one[0], overrides, one[1]), begun[1:]))
+        list(pool.map(lambda recipe: _apart(_begin, recipe), begun[1:]))
+        list(pool.map(lambda recipe: _apart(_begin, recipe, True), made.values()))
         for some in ([run for run in runs if run not in later], later):
             found = pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), some)
             yield from zip(some, found, strict=True)
@@ -111,10 +116,11 @@ def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalR
         return result
     folder = recipe.workdir
     folder.mkdir(parents=True, exist_ok=True)
-    first = _shared(recipe) if share and recipe.pretrain else recipe
-    if first is not recipe:
-        _link(folder, first.workdir)
-    _first_stage(first)
+    if share and recipe.pretrain:
+        _link(folder / "pretrain", _stage_1(recipe).workdir)
+        _link(folder / "augmented", _coaugmented(recipe).workdir)
+    else:
+        _first_stage(recipe, recipe, recipe)
     if recipe.posttrain:
         posttrain(recipe)
     return evaluate(recipe)
@@ -136,28 +142,38 @@ def _finished(recipe: Recipe) -> RetrievalResult | None:
     return result if same else None
 
 
-def _begin(path: Path, overrides: list[str], seed: int) -> None:
-    _first_stage(_shared(with_seed(path, overrides, seed)))
+def _begin(recipe: Recipe, coaugments: bool = False) -> None:
+    _first_stage(recipe, _stage_1(recipe), _coaugmented(recipe) if coaugments else None)
 
 
-def _first_stage(recipe: Recipe) -> None:
-    """Stage 1, and the co-augmentation that it judges."""
-    if recipe.pretrain and trained_folder(recipe, "pretrain") is None:
-        pretrain(recipe)
-    if recipe.posttrain and recipe.posttrain.coaugment and not (recipe.workdir / "augmented" / "augmented.parquet").exists():
-        augment(recipe, starting_folder(recipe))
+def _first_stage(recipe: Recipe, stage: Recipe, made: Recipe | None) -> None:
+    """Stage 1 as `stage` and, in the place of `made`, the co-augmentation that it judges."""
+    if recipe.pretrain and trained_folder(stage, "pretrain") is None:
+        pretrain(stage)
+    coaugments = made and recipe.posttrain and recipe.posttrain.coaugment
+    if made and coaugments and not (made.workdir / "augmented" / "augmented.parquet").exists():
+        augment(made, starting_folder(stage))
 
 
-def _shared(recipe: Recipe) -> Recipe:
+def _stage_1(recipe: Recipe) -> Recipe:
     """The recipe of stage 1 in a place of its own."""
-    parts = (recipe.data, recipe.encoder.dense(), recipe.pretrain, recipe.augment)
-    name = content_hash(str(recipe.seed), *(part.model_dump_json() for part in parts if part))[:12]
-    shared = recipe.workdir.parent / f"stage-1-{name}"
-    return recipe.model_copy(update={"workdir": shared, "encoder": recipe.encoder.dense()})
+    dense = recipe.encoder.dense()
+    return _in_place(recipe.model_copy(update={"encoder": dense}), "stage-1", recipe.data, dense, recipe.pretrain)
 
 
-def _link(folder: Path, shared: Path) -> None:
-    for step in ("pretrain", "augmented"):
-        link = folder / step
-        link.unlink(missing_ok=True)
-        link.symlink_to((shared / step).resolve())
+def _coaugmented(recipe: Recipe) -> Recipe:
+    """The recipe of co-augmentation by that stage 1."""
+    stage = _stage_1(recipe)
+    return _in_place(stage, "augmented", recipe.data, stage.encoder, recipe.pretrain, recipe.augment)
+
+
+def _in_place(recipe: Recipe, name: str, *parts: BaseModel | None) -> Recipe:
+    """The recipe in a folder that is shared by what agrees on seed and `parts`."""
+    said = [part.model_dump_json(exclude_defaults=True) for part in parts if part]
+    folder = recipe.workdir.parent / f"{name}-{content_hash(str(recipe.seed), *said)[:12]}"
+    return recipe.model_copy(update={"workdir": folder})
+
+
+def _link(link: Path, shared: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to((shared / link.name).resolve())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from openmoon.config import load_recipe
+from openmoon.config import Recipe, load_recipe
 from openmoon.config.recipe import load_data
 from openmoon.errors import UserError
 from openmoon.evaluation.expected import Expected
@@ -46,10 +46,14 @@ def test_arms_take_another_base(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     recipe, base = load_recipe(path), load_recipe(FOLDER / "fashion.yaml")
     assert recipe.data == base.data
     assert recipe.workdir == Path("runs/ablation/fashion") / path.stem
-    learnt = (recipe.encoder, recipe.pretrain, recipe.posttrain)
-    assert (learnt == (base.encoder, base.pretrain, base.posttrain)) == (path.stem == "plain")
+    assert (learnt(recipe) == learnt(base)) == (path.stem == "plain")
     others = [load_recipe(other) for other in FOLDER.glob("ablation/*.yaml") if other != path]
-    assert all(learnt != (other.encoder, other.pretrain, other.posttrain) for other in others), "no two arms are one"
+    assert all(learnt(recipe) != learnt(other) for other in others), "no two arms are one"
+
+
+def learnt(recipe: Recipe) -> tuple[object, ...]:
+    """What arms differ in."""
+    return recipe.encoder, recipe.pretrain, recipe.posttrain, recipe.augment
 
 
 EXPECTED = sorted((Path(__file__).parent.parent / "recipes" / "expected").glob("*.json"))
@@ -101,6 +105,10 @@ def test_there_are_recipes() -> None:
         ("posttrain.load_balance=0", "load_balance steers how experts are used"),
         ("posttrain={loss: circle, learn_temperature: false}", "learn_temperature has no effect on the circle loss"),
         ("posttrain.start=x", "posttrain.start takes the place of stage 1"),
+        ("posttrain.negatives.queue_still=false", "say how a queue is used; set negatives.queue"),
+        ("posttrain.negatives.session=true", "unknown key 'posttrain.negatives.session'"),
+        ("posttrain={objectives: dual, alignment: {weighted: false}}", "alignment.weighted steers how experts are used"),
+        ("posttrain={objectives: dual, alignment: {weighted: false, sparsity: 1}}", "leaves sharpness, weight_balance, sparsity"),
         ("posttrain.negatives.que=5", "unknown key 'posttrain.negatives.que'. Did you mean 'queue'?"),
         ("posttrain.train_image_trunk=-1", "posttrain.train_image_trunk"),
         ("data={until: 2025-06-01, events: null}", "data: until says which events are learnt from, but there is no"),

@@ -106,6 +106,16 @@ def test_a_router_of_tokens_does_not_see_it() -> None:
     assert not experts.composition.requires_grad
 
 
+def test_compositions_may_start_alike(tiny_config: EncoderConfig) -> None:
+    """An even router sees the composition, of which it has no opinion yet."""
+    config = routed_config(tiny_config, router="modality-even")
+    experts = [m for m in build_encoder(config).modules() if isinstance(m, Experts)]
+    leaning = [m for m in build_encoder(routed_config(tiny_config)).modules() if isinstance(m, Experts)]
+    assert experts
+    assert all(m.composition.requires_grad and not m.composition.any() for m in experts)
+    assert all(m.composition.any() for m in leaning)
+
+
 def routed_config(config: EncoderConfig, **more: str) -> EncoderConfig:
     return config.model_copy(update={"fusion": config.fusion.model_copy(update={"experts": EXPERTS, **more})})
 

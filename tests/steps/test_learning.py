@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+from openmoon import ProductEncoder
 from openmoon.config import load_recipe
 from openmoon.steps.evaluate import evaluate
 from openmoon.steps.posttrain import posttrain
@@ -51,6 +53,19 @@ def planted(tmp_path: Path, tiny_trunks: tuple[str, str]) -> Path:
     path = tmp_path / "planted.yaml"
     path.write_text(yaml.safe_dump(recipe))
     return path
+
+
+def test_a_fusion_starts_from_the_catalogue_or_at_random(planted: Path) -> None:
+    """Before anything is learnt: pictures in the even dimensions, or an orthogonal matrix over all."""
+    after = {}
+    for start in ("principal", "random"):
+        changes = [f"encoder.fusion.start={start}", f"workdir={planted.parent / start}"]
+        recipe = load_recipe(planted, [*changes, "pretrain.max_steps=1", "pretrain.lr=1e-9"])
+        encoder = ProductEncoder.from_pretrained(pretrain(recipe))
+        after[start] = encoder.fusion.image_in[1].weight.detach()  # type: ignore[union-attr]
+    assert not after["principal"][1::2].any()
+    assert after["random"][1::2].any()
+    torch.testing.assert_close(after["random"].T @ after["random"], torch.eye(after["random"].shape[1]), atol=1e-4, rtol=0)
 
 
 def test_both_stages_learn_what_there_is_to_learn(planted: Path) -> None:

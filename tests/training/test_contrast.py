@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,6 +53,21 @@ def test_the_queue_adds_columns_and_identities_mask_them(name: str) -> None:
     expected = (alone + wider) / 2
     found = Contrast(tau, (4, 8), name, queue=held, gamma=8.0, circle_margin=0.3)  # type: ignore[arg-type]
     torch.testing.assert_close(found(queries, answers, batch()).losses, expected)
+
+
+def test_all_may_meet_at_once_and_equal_ones_too() -> None:
+    """One loss over batch and queue, as MoCo has it, in value and gradient; and one that spares nothing but the own item."""
+    queries, answers, held = unit(B, 1).double(), unit(B, 2).double().requires_grad_(), queue().double()
+    held.moments = False
+    for spares in (True, False):
+        contrast = Contrast(tau, (8,), spare_inputs=spares, queue=held, queue_still=False)
+        found = contrast(queries, answers, batch()).losses
+        ignore = ignored() if spares else None
+        loss = partial(info_nce, temperature=0.1, ignore=ignore)
+        plain = matryoshka(loss, [queries, torch.cat([answers, held.vectors])], [8])
+        torch.testing.assert_close(found, plain)
+        for mine, theirs in zip(*(torch.autograd.grad(loss.sum(), answers) for loss in (found, plain)), strict=True):
+            torch.testing.assert_close(mine, theirs)
 
 
 def test_likely_false_negatives_are_masked() -> None:

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from openmoon.data.views import Parts, Views
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.losses.dual_alignment import (
-    SHARPNESS,
     AlignmentMatrix,
     load_balance,
     objective_weights,
@@ -140,6 +139,10 @@ def test_photos_without_words_meet_less_of_a_product_in_half_of_the_pairs() -> N
     titled = title != None  # noqa: E711 (elementwise)
     shares = [(texts == rich).mean(), (texts[titled] == title[titled]).mean(), (texts[titled] == None).mean()]  # noqa: E711
     np.testing.assert_allclose(shares, [0.5, 0.3, 0.2], atol=0.06)
+    all_whole = dual_alignment_objective(Contrast(tau, (8,)), pairs(), items(), SPUS, None, Alignment(less=0))(
+        rows, np.random.default_rng(0), 0.0
+    )  # fmt: skip
+    assert all_whole.views[0].texts == whole.texts
 
 
 def test_a_products_own_picture_and_text_count_less() -> None:
@@ -176,7 +179,7 @@ def test_routing_decides_the_weights_and_no_gradient_lowers_them() -> None:
     torch.manual_seed(0)
     matrix = AlignmentMatrix(3, len(OBJECTIVES)).double()
     with torch.no_grad():
-        matrix.weight.normal_(std=1 / SHARPNESS)
+        matrix.weight.normal_(std=1 / matrix.sharpness)
     plan = plan_of(matrix)
     generator = torch.Generator().manual_seed(1)
     routing = [torch.rand(len(v), 3, 2, 3, generator=generator, dtype=torch.float64).softmax(-1) for v in plan.views]

@@ -49,6 +49,9 @@ def test_old_items_are_given_the_moments_of_the_current_ones() -> None:
     drifted = torch.nn.functional.normalize(1.7 * space[:200] + torch.tensor([0.0, 2, 0, -1, 0, 0]), dim=1)
     queue = ItemQueue(200, 6, 1).double()
     queue.push(drifted, torch.zeros(1, 200, dtype=torch.int64), torch.zeros(200, dtype=torch.int64))
+    queue.moments = False
+    torch.testing.assert_close(queue.items(space[200:])[0], drifted)
+    queue.moments = True
     old, _, _ = queue.items(space[200:].requires_grad_(True))
     assert not old.requires_grad
     torch.testing.assert_close(old.norm(dim=1), torch.ones(200, dtype=torch.float64))

@@ -44,16 +44,19 @@ def build_objective(
         heads["temperature"], tuple(encoder.dims), config.loss,
         margin=negatives.margin,
         log_q=log_frequency(torch.from_numpy(pairs.item), len(items)) if negatives.popularity else None,
-        queue=ItemQueue(negatives.queue, encoder.dim, identities) if negatives.queue else None,
+        spare_inputs=negatives.spare != "nothing",
+        queue=ItemQueue(negatives.queue, encoder.dim, identities, negatives.queue_moments) if negatives.queue else None,
+        queue_still=negatives.queue_still,
         gamma=config.circle.gamma, circle_margin=config.circle.margin,
         filter=SampleFilter(**config.filter.model_dump()) if config.filter else None,
     )  # fmt: skip
     if dual:
         matrix = None
-        if experts := encoder.config.fusion.experts:
-            matrix = AlignmentMatrix(experts, len(dual_alignment.OBJECTIVES))
+        if (experts := encoder.config.fusion.experts) and config.alignment.weighted:
+            matrix = AlignmentMatrix(experts, len(dual_alignment.OBJECTIVES), config.alignment.sharpness)
             heads["alignment"] = matrix
-        terms = dual_alignment.Alignment(**config.alignment.model_dump(), load_balance=config.load_balance)
+        given = config.alignment.model_dump(exclude={"weighted", "sharpness"})
+        terms = dual_alignment.Alignment(**given, load_balance=config.load_balance)
         objective = dual_alignment.dual_alignment_objective(contrast, pairs, items, spus, matrix, terms, hard)
     else:
         objective = posttrain.posttraining_objective(

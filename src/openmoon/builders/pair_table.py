@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from openmoon.config import Action, PosttrainConfig
+from openmoon.config import Action, PosttrainConfig, Spare
 from openmoon.data.lists import Lists
 from openmoon.data.pairs.beside import also_chosen, chosen_in_visits
 from openmoon.data.views import Column, Parts, codes
@@ -18,11 +18,11 @@ def pair_table(
     pairs: pl.DataFrame,
     chosen: pl.DataFrame,
     weights: Mapping[Action, float] | None = None,
-    sessions: bool = False,
+    spare: Spare = "answers",
     askers: np.ndarray | None = None,
 ) -> PairTable:
     """The training form of pairs; `chosen` are all that there were before any rule (`builders/pairs.py`). `weights` by action, 1
-    where it names none, are scaled to mean 1. With `sessions` what was chosen in one visit is no negative. `askers` (P,) are the
+    where it names none, are scaled to mean 1. `spare` says what is no negative for being known to be right. `askers` (P,) are the
     rows of products that queries were made of."""
     name = pl.concat_str(pl.col("query_text").fill_null(""), pl.col("query_image_key").fill_null(""), separator="\0")
     weight = None
@@ -31,7 +31,9 @@ def pair_table(
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
     query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
-    known = Lists.joined(others, chosen_in_visits(pairs, chosen)) if sessions else others
+    known = others if spare in ("answers", "visits") else Lists.empty(len(pairs))
+    if spare == "visits":
+        known = Lists.joined(others, chosen_in_visits(pairs, chosen))
     return PairTable(query_parts(pairs), item, query, others, known, weight, askers)
 
 

@@ -9,10 +9,10 @@ from openmoon.config.data import DataConfig, SplitConfig
 from openmoon.config.encoder import EncoderConfig
 from openmoon.config.posttrain import MOON_MIX, PosttrainConfig
 from openmoon.config.recipe import Recipe, load_recipe
-from openmoon.config.section import Action
+from openmoon.config.section import Action, Spare
 from openmoon.config.training import OptimConfig
 
 __all__ = [
     "MOON_MIX", "Action", "AugmentConfig", "DataConfig", "EncoderConfig", "EndpointConfig", "OptimConfig", "PosttrainConfig",
-    "Recipe", "SplitConfig", "load_recipe",
+    "Recipe", "Spare", "SplitConfig", "load_recipe",
 ]  # fmt: skip

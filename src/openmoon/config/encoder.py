@@ -50,8 +50,11 @@ class FusionConfig(Section):
     """Of them see each token."""
     experts_in: Literal["later", "all"] = "later"
     """The later half of the layers, or all of them."""
-    router: Literal["modality", "token"] = "modality"
-    """modality: it sees the token and what the input is composed of; token: the token alone."""
+    router: Literal["modality", "modality-even", "token"] = "modality"
+    """It sees the token and what the input is composed of, each composition leaning to experts of its own (modality) or to none
+    at the start (modality-even); token: the token alone."""
+    start: Literal["principal", "random"] = "principal"
+    """The projections start as principal components of the catalogue, or as random orthogonal ones."""
 
     @model_validator(mode="after")
     def _experts_fit(self) -> FusionConfig:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from openmoon.config.section import Action, Fraction, Section, View
+from openmoon.config.section import Action, Fraction, Section, Spare, View
 from openmoon.config.training import OptimConfig
 
 
@@ -79,10 +79,15 @@ class NegativesConfig(Section):
 
     queue: int = Field(0, ge=0)
     """Item vectors of earlier steps (temporal negatives); 8 to 64 batches are usual."""
+    queue_moments: bool = True
+    """Give them the mean and deviation of the current items first."""
+    queue_still: bool = True
+    """Where they stand, no gradient goes to the current items; without both the space drifts."""
     margin: float | None = Field(None, ge=0, le=2)
     """Mask what scores higher than the own item by more than this."""
-    session: bool = False
-    """Mask the items of other pairs of the same visit."""
+    spare: Spare = "answers"
+    """What is none: items of the same SPU, query or look (inputs), also whatever the log holds as an answer to the query
+    (answers), also what was chosen in the same visits."""
     left: int = Field(0, ge=0)
     """Products clicked for the query but neither carted nor bought, per pair."""
     mined: MinedConfig | None = None
@@ -112,14 +117,26 @@ class TripletConfig(Section):
 class AlignmentConfig(Section):
     """The five objectives of `objectives: dual`, and on an encoder with experts what steers routing and their weights."""
 
+    less: Fraction = 0.5
+    """How often a photo without words meets less of a product than all: title and picture, or in 2 of 5 the picture alone."""
     within: float = Field(0.3, ge=0)
     """How much a product's own picture and text count beside queries and products."""
+    weighted: bool = True
+    """The five count by the experts that serve them; false: whatever the routing."""
+    sharpness: float = Field(30.0, gt=0)
+    """Of the softmax over W*."""
     weight_balance: float = Field(0.1, ge=0)
     """No objective is forgotten."""
     sparsity: float = Field(0.01, ge=0)
     """An expert serves few objectives."""
     naive: bool = False
     """Let the loss lower the weight of what is hard, for comparison."""
+
+    @property
+    def unweighted_but_steered(self) -> bool:
+        """Whether something says how weights are found that there are not."""
+        usual = AlignmentConfig(less=self.less, within=self.within, weighted=False)
+        return not self.weighted and self != usual
 
 
 class FilterConfig(Section):
@@ -180,6 +197,12 @@ class PosttrainConfig(OptimConfig):
             raise ValueError(f"weights names {idle[0]}, which is not among actions; add it there or leave the weight out")
         if self.alignment != AlignmentConfig() and self.objectives != "dual":
             raise ValueError("alignment belongs to objectives: dual; set that, or leave it out")
+        if self.alignment.unweighted_but_steered:
+            raise ValueError("alignment.weighted: false leaves sharpness, weight_balance, sparsity and naive nothing to do; "
+                             "leave them out")  # fmt: skip
+        if not self.negatives.queue and not (self.negatives.queue_moments and self.negatives.queue_still):
+            raise ValueError("negatives.queue_moments and queue_still say how a queue is used; set negatives.queue, or leave "
+                             "them out")  # fmt: skip
         if self.circle != CircleConfig() and self.loss != "circle":
             raise ValueError("circle belongs to loss: circle; set that, or leave it out")
         if self.pairs.signal == "co-click" and (self.objectives == "dual" or self.negatives.left or self.negatives.pool):

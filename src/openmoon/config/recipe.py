@@ -51,7 +51,7 @@ class Recipe(Section):
         if self.posttrain is None or self.encoder.fusion.experts:
             return self
         usual, given = type(self.posttrain)(), self.posttrain
-        steering = [name for name in ("weight_balance", "sparsity", "naive")
+        steering = [name for name in ("weighted", "sharpness", "weight_balance", "sparsity", "naive")
                     if getattr(given.alignment, name) != getattr(usual.alignment, name)]  # fmt: skip
         if steering or given.load_balance != usual.load_balance:
             name = f"alignment.{steering[0]}" if steering else "load_balance"

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 View = Literal["title", "rich", "image", "title+image", "rich+image"]
 Action = Literal["click", "cart", "purchase"]
+Spare = Literal["nothing", "inputs", "answers", "visits"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -21,6 +21,11 @@ class Lists:
         return cls(np.searchsorted(owner[order], np.arange(count + 1)), values[order].astype(np.int64))
 
     @classmethod
+    def empty(cls, count: int) -> Lists:
+        """`count` lists with nothing in them."""
+        return cls.group(np.empty(0, np.int64), np.empty(0, np.int64), count)
+
+    @classmethod
     def joined(cls, first: Lists, second: Lists) -> Lists:
         """For each row the values of both."""
         rows = np.arange(len(first))

@@ -10,20 +10,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-SHARPNESS = 30.0  # of the softmax over W*: what Adam's steps of 0.001 move in some hundred steps is to tell objectives apart
-
 
 class AlignmentMatrix(nn.Module):
     """W*, (experts, objectives), starting near zero: every expert serves every objective alike, but for what the sparsity term
-    needs to tell them apart."""
+    needs to tell them apart. `sharpness` of the softmax over it: what Adam's steps of 0.001 move in some hundred steps is to
+    tell objectives apart [ours]."""
 
-    def __init__(self, experts: int, objectives: int) -> None:
+    def __init__(self, experts: int, objectives: int, sharpness: float = 30.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(0.1 / SHARPNESS * torch.randn(experts, objectives))
+        self.sharpness = sharpness
+        self.weight = nn.Parameter(0.1 / sharpness * torch.randn(experts, objectives))
 
     def forward(self) -> Tensor:
         """p (experts, objectives): each expert's shares, rows sum to 1."""
-        return (SHARPNESS * self.weight).softmax(1)
+        return (self.sharpness * self.weight).softmax(1)
 
 
 def objective_weights(usage: Tensor, served: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash, write_json
 from openmoon.learnt import KEY, to_text
-from openmoon.models.experts import Experts
+from openmoon.models.experts import LEAN, Experts
 from openmoon.models.fusion import Fusion, build_fusion
 from openmoon.models.image_trunk import ImageTrunk, build_image_trunk, save_image_trunk
 from openmoon.models.text_trunk import TextTrunk, build_text_trunk, save_text_trunk
@@ -183,7 +183,8 @@ def upcycled(encoder: ProductEncoder, config: EncoderConfig) -> ProductEncoder:
         for layer in list(encoder.fusion.layers)[first:]:
             dense: Any = layer.feed_forward
             layer.feed_forward = Experts(
-                dense, fusion.width, fusion.experts, fusion.top, by_modality=fusion.router == "modality"
+                dense, fusion.width, fusion.experts, fusion.top,
+                by_modality=fusion.router != "token", lean=LEAN if fusion.router == "modality" else 0.0,
             )
     encoder.config = config
     return encoder

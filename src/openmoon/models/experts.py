@@ -35,17 +35,17 @@ class Experts(nn.Module):
     """`count` copies of the feed-forward network `dense`, `top` of which see each token, by their routing weights.
 
     The router sees the token and, `by_modality`, what its input is composed of: `G = softmax(W_g·h + u_composition)`; otherwise u
-    is 0. The weights of the `top` are normalised to sum 1.
+    is 0. u starts as `lean` times cosines of compositions and experts. The weights of the `top` are normalised to sum 1.
     """
 
     composition: Tensor
 
-    def __init__(self, dense: nn.Module, width: int, count: int, top: int, by_modality: bool = True) -> None:
+    def __init__(self, dense: nn.Module, width: int, count: int, top: int, by_modality: bool = True, lean: float = LEAN) -> None:
         super().__init__()
         self.top = top
         self.router = nn.Linear(width, count, bias=False)
         if by_modality:
-            self.composition = nn.Parameter(LEAN * _spread(count))
+            self.composition = nn.Parameter(lean * _spread(count))
         else:
             self.register_buffer("composition", torch.zeros(len(COMPOSITIONS), count), persistent=False)
         self.experts = nn.ModuleList(copy.deepcopy(dense) for _ in range(count))

@@ -45,7 +45,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         work = open_workspace(recipe)
         encoder = starting_encoder(work)
         found = _fitting(work, config, mix, None if starts_untrained(recipe) else encoder)
-        table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.session, found.askers(work))
+        table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.spare, found.askers(work))
         val = work.pairs.filter(split="val")
         items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
@@ -53,7 +53,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         learnt = _inputs(items, [table.queries], work.learnt_rows if hard else met)
         shown = _inputs(items, [table.queries, query_parts(val)], np.arange(len(items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
-        if starts_untrained(recipe):
+        if starts_untrained(recipe) and recipe.encoder.fusion.start == "principal":
             start_fusion(featurize, learnt)
         negatives, mined = build_negatives(config, work, found, table, featurize)
     built = build_objective(config, encoder, table, items, work.spus, mix, negatives)

@@ -66,8 +66,8 @@ class Contrast:
     """`loss` over queries and items under every Matryoshka cut of `dims`.
 
     Negatives are the other items of the batch, hard ones that stand beside it and, with a `queue`, those of earlier steps;
-    never those that share an identity with the query's pair or are known to be right for it, nor, with a `margin`, those that
-    score higher than the own item by more than it.
+    never, with `spare_inputs`, those that share an identity with the query's pair, nor those known to be right for it, nor, with
+    a `margin`, those that score higher than the own item by more than it.
     `log_q` (products,) corrects InfoNCE for popularity. `gamma` and `circle_margin` are the circle loss's. With a `filter` the
     losses of pairs that look mislabelled are weighed down.
     """
@@ -77,7 +77,9 @@ class Contrast:
     loss: LossName = "info_nce"
     margin: float | None = None
     log_q: Tensor | None = None
+    spare_inputs: bool = True
     queue: ItemQueue | None = None
+    queue_still: bool = True
     gamma: float = 32.0
     circle_margin: float = 0.25
     filter: SampleFilter | None = None
@@ -91,9 +93,9 @@ class Contrast:
         `queries` are (B, D), or (Q, D) those of the pairs in `among` (Q,) int64; all B items are candidates for each, and
         so are `extra` ones. `progress` is the share of the training that is done.
 
-        With a queue the loss is the mean of two: without it, and with it but without gradient to the items. Were only the queue
-        without gradient, items would be drawn to their queries and hardly pushed apart, and the whole space would drift from what
-        it was [ours].
+        With a queue and `queue_still` the loss is the mean of two: without it, and with it but without gradient to the items.
+        Were only the queue without gradient, items would be drawn to their queries and hardly pushed apart, and the whole space
+        would drift from what it was [ours]. Otherwise all are met at once, and what is in the queue alone has no gradient.
         """
         among = torch.arange(len(queries), device=queries.device) if among is None else among
         log_q = None if self.log_q is None or self.loss != "info_nce" else self.log_q.to(answers)
@@ -102,14 +104,15 @@ class Contrast:
         if extra is not None:  # not met for being popular: neither favoured nor spared
             mean = None if frequency is None else frequency.mean().expand(len(extra.vectors))
             candidates = candidates.joined(Candidates(extra.vectors, extra.codes, mean))
-        found = self._against(candidates, queries, batch, among, progress)
         if self.queue is None or not self.queue.filled:
-            return found
-        old, codes, products = self.queue.items(answers)
-        still = Candidates(candidates.vectors.detach(), candidates.codes, candidates.log_q)
-        wider = self._against(
-            still.joined(Candidates(old, codes, None if log_q is None else log_q[products])), queries, batch, among, progress
-        )
+            return self._against(candidates, queries, batch, among, progress)
+        vectors, codes, products = self.queue.items(answers)
+        old = Candidates(vectors, codes, None if log_q is None else log_q[products])
+        if not self.queue_still:
+            return self._against(candidates.joined(old), queries, batch, among, progress)
+        found = self._against(candidates, queries, batch, among, progress)
+        still = replace(candidates, vectors=candidates.vectors.detach())
+        wider = self._against(still.joined(old), queries, batch, among, progress)
         return Compared((found.losses + wider.losses) / 2, wider.confidence)
 
     def _against(
@@ -120,7 +123,7 @@ class Contrast:
         loss = self._loss()
 
         def right_for(rows: Tensor) -> Tensor:
-            same = same_identity(wanted[:, rows], codes)
+            same = same_identity(wanted[:, rows], codes) if self.spare_inputs else rows.new_zeros(len(rows), len(items)).bool()
             return same if batch.known is None else same | batch.known.among(rows, codes[0])
 
         def of(rows: Tensor) -> Tensor:

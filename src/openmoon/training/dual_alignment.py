@@ -31,7 +31,7 @@ from openmoon.training.posttrain import PairTable, balanced
 
 WHOLE = "rich+image"  # a product with all that it has
 # how a product meets a photo without words: at times with less than all, so that it is also found by its picture alone
-PRODUCT_VIEWS, PRODUCT_SHARES = (WHOLE, "title+image", "image"), (0.5, 0.3, 0.2)
+PRODUCT_VIEWS = (WHOLE, "title+image", "image")
 OBJECTIVES = ("text → product", "image → product", "text+image → product", "picture → text", "text → picture")
 
 # by which a pair's item may be another's false negative: SPU, product as shown, the query's words, its photo
@@ -40,9 +40,10 @@ IDENTITIES = 4
 
 @dataclass(frozen=True)
 class Alignment:
-    """Weight of the two objectives within a product, and of the terms beside the five. `naive` lets the gradient of a weighted
-    loss reach the weight."""
+    """How often a photo without words meets `less` than a whole product; weight of the two objectives within a product, and of
+    the terms beside the five. `naive` lets the gradient of a weighted loss reach the weight."""
 
+    less: float = 0.5
     within: float = 0.3
     load_balance: float = 0.01
     weight_balance: float = 0.1
@@ -71,16 +72,17 @@ def dual_alignment_objective(
     terms: Alignment,
     hard: HardNegatives = NONE,
 ) -> Objective:
-    """The five objectives for a batch of pairs; without experts (`matrix` None) all count alike.
+    """The five objectives for a batch of pairs; without `matrix` all count alike, whatever the routing.
 
     `contrast` compares; its queue and `hard` negatives are products and serve the three objectives of queries.
     Raises `UserError` at a step whose pairs meet in no objective.
     """
     has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
+    shares = (1 - terms.less, 0.6 * terms.less, 0.4 * terms.less)
     words, photos = identities(pairs.queries.texts["text"]), identities(pairs.queries.images)
 
     def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Views:
-        drawn = rng.choice(PRODUCT_VIEWS, len(products), p=PRODUCT_SHARES)
+        drawn = rng.choice(PRODUCT_VIEWS, len(products), p=shares)
         return items.draw(list(np.where(has_both[products] & wordless[rows], drawn, WHOLE)), products, rng)
 
     def plan(rows: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:

@@ -15,7 +15,7 @@ class ItemQueue(nn.Module):
     """The last `size` item vectors with their identities and product rows; part of a run's checkpoint.
 
     At batches of B pairs no vector is older than size / B steps. Vectors carry no gradient. `identities` is the number of
-    codes per item that the false-negative mask compares.
+    codes per item that the false-negative mask compares. Without `moments` the vectors stay as they were put in.
     """
 
     vectors: Tensor
@@ -23,9 +23,10 @@ class ItemQueue(nn.Module):
     products: Tensor
     pushed: Tensor
 
-    def __init__(self, size: int, dim: int, identities: int) -> None:
+    def __init__(self, size: int, dim: int, identities: int, moments: bool = True) -> None:
         super().__init__()
         self.size = size
+        self.moments = moments
         self.register_buffer("vectors", torch.zeros(size, dim))
         self.register_buffer("codes", torch.zeros(identities, size, dtype=torch.int64))
         self.register_buffer("products", torch.zeros(size, dtype=torch.int64))
@@ -40,10 +41,13 @@ class ItemQueue(nn.Module):
         """Copies of what is held: unit vectors (N, D), codes (K, N), product rows (N,).
 
         In every dimension the vectors are shifted and scaled to the mean and deviation of the `current` items (B, D) and then
-        normalised again, which moves both a little; with fewer than two old or current items they stay as they are.
+        normalised again, which moves both a little; with fewer than two old or current items, or without `moments`, they stay
+        as they are.
         """
         n = self.filled
-        return _brought_up(self.vectors[:n], current.detach()), self.codes[:, :n].clone(), self.products[:n].clone()
+        old = self.vectors[:n].to(current)
+        brought_up = _brought_up(old, current.detach()) if self.moments else old.clone()
+        return brought_up, self.codes[:, :n].clone(), self.products[:n].clone()
 
     @torch.no_grad()
     def push(self, vectors: Tensor, codes: Tensor, products: Tensor) -> None:
@@ -58,7 +62,6 @@ class ItemQueue(nn.Module):
 
 
 def _brought_up(old: Tensor, current: Tensor) -> Tensor:
-    old = old.to(current)
     if len(old) < 2 or len(current) < 2:
         return old.clone()
     scale = current.std(0) / old.std(0).clamp(min=1e-6)
