@@ -70,6 +70,13 @@ def main() -> None:
         return [run for run in read_runs(kept) if settings.get(run.arm) == run.settings and run.seed in args.seeds
                 and learnt.get(loaded[run.arm].data.model_dump_json()) in (None, run.data)]  # fmt: skip
 
+    def table() -> str:
+        """Of what is known, also kept beside the arms."""
+        refuse_others(wanted())
+        made = tables(wanted(), list(recipes), args.metric, args.against)
+        write_text(folder / "table.md", made)
+        return made
+
     refuse_others(wanted())
     done = {(run.arm, run.seed) for run in wanted()}
     todo = {(arm, seed) for arm in recipes for seed in args.seeds} - done
@@ -78,11 +85,8 @@ def main() -> None:
     order = [(arm, seed) for seed in args.seeds for arm in recipes if (arm, seed) in todo]
     for (path, _), measured in run_all([(recipes[arm], seed) for arm, seed in order], overrides, args.jobs):
         add_run(kept, ArmRun.of(path.stem, settings[path.stem], measured))
-        refuse_others(wanted())
-        write_text(folder / "table.md", tables(wanted(), list(recipes), args.metric, args.against))
-    made = tables(wanted(), list(recipes), args.metric, args.against)
-    write_text(folder / "table.md", made)
-    print(made)
+        table()
+    print(table())
 
 
 def identity(path: Path, overrides: list[str]) -> str:

@@ -57,15 +57,16 @@ def main() -> None:
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)  # the child that measures one catalogue
     args = parser.parse_args()
     if args.memory_of:
-        embed(recipe_for(args.memory_of), args.encoder)
+        embed(recipe_for(args.memory_of, args.batch_size, args.precision, args.view), args.encoder)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         return
     with tempfile.TemporaryDirectory() as folder:
         catalog = complete(args.catalog).head(args.products)
         result = compare(catalog, args.encoder, Path(folder), args.rounds, args.batch_size, args.precision, args.view)
+        how = [f"--encoder={args.encoder}", f"--batch-size={args.batch_size}", f"--precision={args.precision}",
+               f"--view={args.view}"]  # fmt: skip
         result["peak_memory_mib"] = {
-            str(n): peak_memory(complete(args.catalog), n, args.encoder, Path(folder) / f"memory-{n}")
-            for n in args.memory
+            str(n): peak_memory(complete(args.catalog), n, Path(folder) / f"memory-{n}", how) for n in args.memory
         }
     result |= {"products": catalog.height, "view": args.view, "batch_size": args.batch_size, "precision": args.precision,
                "versions": versions(), "machine": machine()}  # fmt: skip
@@ -152,23 +153,15 @@ def prepared(
     ]
 
 
-def peak_memory(catalog: pl.DataFrame, products: int, encoder: Path, folder: Path) -> int:
-    """MiB of a fresh process that embeds `products` products; the catalogue is repeated under new ids to reach them."""
+def peak_memory(catalog: pl.DataFrame, products: int, folder: Path, how: list[str]) -> int:
+    """MiB of a fresh process that embeds `products` products as `how` says; the catalogue is repeated under new ids to reach
+    them."""
     folder.mkdir(parents=True)
     copies = [
         catalog.with_columns(product_id=pl.col("product_id") + f"-{n}") for n in range(-(-products // catalog.height))
     ]
     pl.concat(copies).head(products).write_parquet(folder / "catalog.parquet")
-    command = [
-        sys.executable,
-        __file__,
-        "--memory-of",
-        str(folder),
-        "--encoder",
-        str(encoder),
-        "--catalog",
-        str(folder),
-    ]
+    command = [sys.executable, __file__, f"--memory-of={folder}", f"--catalog={folder}", *how]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     shutil.rmtree(folder)
     return int(done.stdout.split()[-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -28,13 +28,8 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     header.
     """
     lines = _lines(path)
-    if lines[0].lower() in _EXCEL:
-        filled = lines[1:].str.strip_chars() != ""
-        if not filled.any():
-            raise UserError(f"{path}: holds nothing but {lines[0]!r}; expected a header line with column names.")
-        lines = lines[1 + int(filled.arg_max() or 0) :]
-    separator, header = _header(path, lines[0])
-    records, unbalanced = _records(lines[1:], separator, len(header))
+    at, separator, header = _header(path, lines)
+    records, unbalanced = _records(lines[at + 1 :], separator, len(header))
     quoted = records["text"].str.contains('"', literal=True)
     plain, odd_plain = _split_plain(records.filter(~quoted), separator, header)
     rich, odd_rich = _split_quoted(records.filter(quoted), separator, header)
@@ -45,9 +40,7 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 def csv_columns(path: Path) -> list[str]:
     """The names in the header of a file that `read_csv` can read."""
     with path.open(encoding="utf-8-sig") as file:
-        lines = (line.rstrip("\n") for line in file if line.strip())
-        first = next(lines)
-        return _header(path, next(lines) if first.lower() in _EXCEL else first)[1]
+        return _header(path, (line.rstrip("\n") for line in file))[2]
 
 
 def _lines(path: Path) -> pl.Series:
@@ -65,7 +58,17 @@ def _lines(path: Path) -> pl.Series:
     return pl.Series([text[_BLANK_START.match(text).end() :]]).str.split("\n").explode()  # type: ignore[union-attr]
 
 
-def _header(path: Path, line: str) -> tuple[str, list[str]]:
+def _header(path: Path, lines: Iterable[str]) -> tuple[int, str, list[str]]:
+    """At which of the lines it stands, the separator, and the names."""
+    first = ""
+    for at, line in enumerate(lines):
+        if line.strip() and (first or line.lower() not in _EXCEL):
+            return at, *_names(path, line)
+        first = first or line.strip()
+    raise UserError(f"{path}: holds nothing but {first!r}; expected a header line with column names.")
+
+
+def _names(path: Path, line: str) -> tuple[str, list[str]]:
     separator = max(SEPARATORS, key=line.count)
     names = [name.strip() or f"column_{i}" for i, name in enumerate(next(csv.reader([line], delimiter=separator)))]
     twice = sorted({name for name in names if names.count(name) > 1})

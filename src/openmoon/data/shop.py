@@ -92,18 +92,16 @@ def load_shop(config: DataConfig) -> Shop:
     """
     shop = load_catalog(config)
     tables, rejected = {}, [shop.rejected]
-    for spec, path in ((EVENTS, config.events), (CREATIVES, config.creatives), (QUERIES, config.queries)):
-        if path is not None:
-            tables[spec.name], bad = _read(spec, config.root / path, config, shop.catalog["product_id"])
+    for spec, path in _named(config):
+        if spec is not CATALOG:
+            tables[spec.name], bad = _read(spec, path, config, shop.catalog["product_id"])
             rejected.append(bad)
     return Shop(shop.catalog, rejected=pl.concat(rejected), folder=shop.folder, **tables)
 
 
 def unread_columns(config: DataConfig) -> dict[str, list[str]]:
     """Table → columns of its file that nothing reads, of the tables that `config` names and that can be read."""
-    tables = ((CATALOG, config.catalog), (EVENTS, config.events), (CREATIVES, config.creatives), (QUERIES, config.queries))
-    found = {spec.name: columns_left(config.root / path, spec, *_naming(spec, config))
-             for spec, path in tables if path is not None}  # fmt: skip
+    found = {spec.name: columns_left(path, spec, *_naming(spec, config)) for spec, path in _named(config)}
     return {name: columns for name, columns in found.items() if columns}
 
 
@@ -125,6 +123,12 @@ def iter_events(config: DataConfig, products: pl.Series) -> Iterator[tuple[pl.Da
     if config.events is None:
         raise UserError("data.events: this step reads behaviour, but the recipe names no events table.")
     yield from iter_table(config.root / config.events, EVENTS, config.columns.get("events", {}), products)
+
+
+def _named(config: DataConfig) -> list[tuple[TableSpec, Path]]:
+    """The tables that `config` names, and where they are."""
+    tables = ((CATALOG, config.catalog), (EVENTS, config.events), (CREATIVES, config.creatives), (QUERIES, config.queries))
+    return [(spec, config.root / path) for spec, path in tables if path is not None]
 
 
 def _read(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
+from openmoon.console import figures
 from openmoon.evaluation.benchmark.results import Benchmark, LabelCell
 from openmoon.evaluation.benchmark.retrieval import FIVE
 from openmoon.evaluation.benchmark.scores import SCORES
@@ -34,7 +35,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """A task as a table: headings, and rows in groups that belong together. `words` of the headings are text, not numbers."""
+    """A task as a table: headings, and rows in groups that belong together. `words` of the headings are text, not numbers; for
+    those `aside` a terminal has no room."""
 
     title: str
     caption: str
@@ -42,17 +44,20 @@ class Grid:
     words: set[str]
     systems: list[str]
     groups: list[list[Row]]
+    aside: tuple[str, ...] = ()
 
     def to_rich(self) -> Table:
-        """For the terminal; the best of a row in bold."""
-        table = Table(title=self.title, title_justify="left", title_style="bold", header_style="dim", caption=self.caption,
-                      caption_justify="left")  # fmt: skip
-        for heading in (*self.heads, *map(escape, self.systems)):
+        """For the terminal, 80 columns of it with up to four systems; the best of a row in bold."""
+        table = figures(self.title)
+        left_out = f" Not here, but in benchmark.md and benchmark.html: {', '.join(self.aside)}." if self.aside else ""
+        table.caption, table.caption_justify = self.caption + left_out, "left"
+        kept = [place for place, heading in enumerate(self.heads) if heading not in self.aside]
+        for heading in (*(self.heads[place] for place in kept), *map(escape, self.systems)):
             table.add_column(heading, justify="left" if heading in self.words else "right")
         for group in self.groups:
             for row, head in zip(group, heads_once(group), strict=True):
                 values = (f"[bold]{v}[/]" if n in row.best else v for n, v in enumerate(row.values))
-                table.add_row(*map(escape, head), *values)
+                table.add_row(*(escape(head[place]) for place in kept), *values)
             table.add_section()
         return table
 
@@ -125,7 +130,8 @@ def _classification(result: Benchmark) -> Grid:
     caption = "The category whose name, as a text, is nearest; nothing is learnt. Texts are titles alone. named: share of the " \
               "titles that hold the name; lacking: examples without this view."  # fmt: skip
     heads = ["view", "classes", "n", "lacking", "named", "metric"]
-    return Grid("Zero-shot classification", caption, heads, {"view", "metric"}, result.labelled, groups)
+    aside = ("classes", "lacking", "named")
+    return Grid("Zero-shot classification", caption, heads, {"view", "metric"}, result.labelled, groups, aside)
 
 
 def _attributes(result: Benchmark) -> Grid:
@@ -140,7 +146,8 @@ def _attributes(result: Benchmark) -> Grid:
     caption = "Linear probe on frozen vectors: ridge regression taught by the train part, its penalty chosen there by " \
               "leaving one out. rare: test examples left out since fewer than 5 train examples have their value."  # fmt: skip
     heads = ["label", "view", "classes", "train", "n", "rare", "named", "metric"]
-    return Grid("Attribute prediction", caption, heads, {"label", "view", "metric"}, result.labelled, groups)
+    aside = ("classes", "train", "rare", "named")
+    return Grid("Attribute prediction", caption, heads, {"label", "view", "metric"}, result.labelled, groups, aside)
 
 
 def _by_label(cells: Sequence[LabelCell]) -> Iterator[list[LabelCell]]:
