@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from openmoon.cli import app
+from openmoon.config.fields import recipe_fields
 
 
 def verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -39,3 +41,12 @@ def test_every_verb_is_there_and_says_what_it_does() -> None:
               "benchmark"}  # fmt: skip
     assert wanted <= {path[0] for path in VERBS if len(path) == 1}
     assert all(command.help for command in VERBS.values())
+
+
+def test_fields_are_read_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is cut can neither be read nor copied behind a command."""
+    monkeypatch.setattr("openmoon.cli.steps.out", Console(width=80))
+    lines = CliRunner().invoke(app, ["fields", "posttrain.negatives"]).output.splitlines()
+    for field in recipe_fields("posttrain.negatives"):
+        assert f"{field.path}={field.default}  {field.takes}" in lines
+    assert max(map(len, lines)) <= 80

@@ -168,15 +168,16 @@ def run(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -
 def fields(
     section: Annotated[str, typer.Argument(help="Such as posttrain or `posttrain.negatives`; default: all.")] = "",
 ) -> None:
-    """Every field of a recipe: what it takes, its default and what it means."""
-    from rich.table import Table
+    """Every field of a recipe: its default, what it takes and what it means. A line such as `posttrain.lr=0.001` behind a command
+    sets one."""
+    from rich.padding import Padding
 
     from openmoon.config.fields import recipe_fields
 
-    table = Table("field", "takes", "default", "meaning", header_style="dim")
     for field in recipe_fields(section):
-        table.add_row(*map(escape, (field.path, field.takes, field.default or "required", field.meaning)))
-    out.print(table)
+        default = "[dim]required[/]" if field.default is None else f"={escape(field.default)}"
+        out.print(f"[bold]{escape(field.path)}[/]{default}  [dim]{escape(field.takes)}[/]", highlight=False)
+        out.print(Padding(escape(field.meaning), (0, 0, 0, 4)), highlight=False)
 
 
 @app.command()

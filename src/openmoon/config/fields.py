@@ -44,8 +44,8 @@ def _fields(section: Schema, defs: dict[str, Schema], prefix: str) -> Iterator[R
         is_list, optional = "items" in schema, {"type": "null"} in schema.get("anyOf", ())
         if is_list or optional or not below:
             default = _shown(schema["default"]) if "default" in schema else None
-            meaning = schema.get("description") or below[0]["description"].split("\n\n")[0].replace("\n", " ")
-            yield RecipeField(path, _takes(schema), default, meaning)
+            meaning = schema.get("description") or below[0]["description"].split("\n\n")[0]
+            yield RecipeField(path, _takes(schema), default, " ".join(meaning.split()))
         for inner in below:
             yield from _fields(inner, defs, f"{path}[]." if is_list else f"{path}.")
 
