@@ -37,6 +37,8 @@ def test_the_threshold_falls_with_training() -> None:
     found = [SampleFilter().confidence(scores, torch.arange(2), ignore, progress)[0].item() for progress in (0, 0.5, 1)]
     assert found == sorted(found)
     assert SampleFilter().weights(torch.tensor([0.3, 0.6, 0.9])).tolist() == pytest.approx([0.5, 1, 1])
+    assert SampleFilter(rescale=True).weights(torch.tensor([0.3, 0.6, 0.9])).tolist() == pytest.approx([0.6, 1.2, 1.2])
+    assert SampleFilter(rescale=True).weights(torch.zeros(3)).tolist() == [0, 0, 0]
 
 
 def test_planted_wrong_pairs_lose_weight_and_carry_no_gradient_into_it() -> None:

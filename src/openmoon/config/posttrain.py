@@ -150,6 +150,8 @@ class FilterConfig(Section):
     """Of the threshold, which falls to 0."""
     hardest: int = Field(5, ge=1)
     """Negatives of the batch that a pair's item is held against."""
+    rescale: bool = False
+    """Bring what counts to a mean of 1, so that a kind of query whose margins are small does not count for less as a whole."""
 
 
 class PosttrainConfig(OptimConfig):

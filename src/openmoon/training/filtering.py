@@ -19,12 +19,14 @@ from openmoon.losses.positives import split_scores
 
 @dataclass(frozen=True)
 class SampleFilter:
-    """κ, δ in 0..1, where Δ̄ starts, and how many of the hardest negatives s(q, n) is the mean of. φ carries no gradient."""
+    """κ, δ in 0..1, where Δ̄ starts, how many of the hardest negatives s(q, n) is the mean of, and whether the weights of what is
+    compared at once are brought to a mean of 1 [ours]. φ carries no gradient."""
 
     kappa: float = 10.0
     delta: float = 0.6
     start: float = 0.05
     hardest: int = 5
+    rescale: bool = False
 
     def confidence(self, scores: Tensor, positive: Tensor, ignore: Tensor, progress: float) -> Tensor:
         """φ of each query's pair, (B,). `scores` (B, N), the column of each one's own item (B,), which columns are no negatives
@@ -37,5 +39,6 @@ class SampleFilter:
         return torch.sigmoid(self.kappa * (own - hard - threshold))
 
     def weights(self, confidence: Tensor) -> Tensor:
-        """1 for pairs of confidence δ or more, less below, (B,)."""
-        return (confidence / self.delta).clamp(max=1)
+        """Of one loss: 1 for pairs of confidence δ or more, less below, (B,); with `rescale` over their mean."""
+        weights = (confidence / self.delta).clamp(max=1)
+        return weights / weights.mean().clamp(min=1e-6) if self.rescale else weights
