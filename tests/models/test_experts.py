@@ -54,7 +54,8 @@ def test_parity_with_a_loop_over_tokens(top: int) -> None:
             for b, t in mask.nonzero().tolist():
                 gates = (experts.router(inputs[b, t]) + experts.composition[composition[b]]).softmax(-1)
                 best = gates.argsort(descending=True)[:top]
-                mixed = sum(gates[z] / gates[best].sum() * experts.experts[z](inputs[b, t]) for z in best.tolist())
+                whole = gates[best].sum() if top > 1 else gates[best].sum().detach()
+                mixed = sum(gates[z] / whole * experts.experts[z](inputs[b, t]) for z in best.tolist())
                 out = out.index_put((torch.tensor([b]), torch.tensor([t])), torch.as_tensor(mixed)[None])
         else:
             out, _ = experts(inputs, mask, composition)
@@ -64,6 +65,7 @@ def test_parity_with_a_loop_over_tokens(top: int) -> None:
         results.append([out, *(torch.zeros(()).double() if g is None else g for g in gradients)])
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected.expand_as(found), atol=1e-9, rtol=1e-9)
+    assert all(gradient.abs().max() > 1e-3 for gradient in results[0][1:4]), "all that leads to the experts learns"
 
 
 def test_routing_says_where_tokens_went() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from openmoon.losses import circle, info_nce, log_frequency, matryoshka, sigmoid
 from openmoon.training.contrast import Batch, Contrast
+from openmoon.training.filtering import SampleFilter
 from openmoon.training.queue import ItemQueue
 
 B, DIM = 6, 8
@@ -87,6 +89,19 @@ def test_popular_items_are_corrected_also_in_the_queue() -> None:
     met = [info_nce(queries, everything[:count], 0.1, ignore=ignored()[:, :count], log_q=columns[:count]) for count in (B, B + 4)]
     found = Contrast(tau, (8,), log_q=log_q, queue=held)(queries, answers, batch())
     torch.testing.assert_close(found.losses, (met[0] + met[1]) / 2)
+
+
+def test_what_a_blend_also_shows_never_speaks_against_it() -> None:
+    """Though nothing else is spared, the second item of a blended query is none of the negatives that its pair is judged by."""
+    queries, answers = F.normalize(unit(B, 2) + unit(B, 2).roll(-1, 0), dim=1), unit(B, 2)
+    blended = replace(batch(), second=torch.arange(B).roll(-1), share=torch.full((B,), 0.5))
+    judge = SampleFilter(hardest=1)
+    contrast = Contrast(tau, (8,), spare_inputs=False, filter=judge)
+    ignore = torch.eye(B).bool() | torch.eye(B).bool().roll(1, 1)
+    expected = judge.confidence(queries @ answers.T, torch.arange(B), ignore, 0.0)
+    found = contrast(queries, answers, blended).confidence
+    assert found is not None
+    torch.testing.assert_close(found, expected)
 
 
 def test_only_what_was_compared_is_remembered() -> None:

@@ -25,11 +25,11 @@ from openmoon.training.self_supervision import with_self_supervision
 
 
 class Built(NamedTuple):
-    """The objective, what it learns besides the encoder, and the items of earlier steps that it keeps."""
+    """The objective, what it learns besides the encoder, and how it compares queries and items."""
 
     objective: Objective
     heads: nn.ModuleDict
-    queue: ItemQueue | None
+    contrast: Contrast
 
 
 def build_objective(
@@ -66,4 +66,4 @@ def build_objective(
         objective = with_self_supervision(
             objective, heads["temperature"], pairs.item, items, spus, encoder.dims, config.self_supervision
         )
-    return Built(objective, heads, contrast.queue)
+    return Built(objective, heads, contrast)

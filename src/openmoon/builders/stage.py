@@ -116,7 +116,7 @@ def train_stage(
         for part in (heads, memory):
             if part is not None:
                 part.to(encoder.text.device)
-        run = content_hash(name, config.model_dump_json(exclude_defaults=True), str(recipe.seed), work.learnt_hash(name), origin)
+        run = content_hash(name, config.model_dump_json(), str(recipe.seed), work.learnt_hash(name), origin)
         module = nn.ModuleDict({"encoder": encoder, **heads})
         with coarse_products(), bar(f"Training {name}", schedule.total) as (progress, task):
             result = fit(

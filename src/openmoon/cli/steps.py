@@ -175,7 +175,7 @@ def fields(
     from openmoon.config.fields import recipe_fields
 
     for field in recipe_fields(section):
-        default = "[dim]required[/]" if field.default is None else f"={escape(field.default)}"
+        default = " [dim]required[/]" if field.default is None else f"={escape(field.default)}"
         out.print(f"[bold]{escape(field.path)}[/]{default}  [dim]{escape(field.takes)}[/]", highlight=False)
         out.print(Padding(escape(field.meaning), (0, 0, 0, 4)), highlight=False)
 

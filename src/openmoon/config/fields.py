@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class RecipeField:
-    """`path` as in overrides, with [] behind a list; `default` as YAML writes it, None where the field must be given."""
+    """`path` as in overrides, with [] behind a list; `default` as an override takes it, None where the field must be given."""
 
     path: str
     takes: str
@@ -72,8 +72,6 @@ def _takes(schema: Schema) -> str:
 
 
 def _shown(default: Any) -> str:
-    if isinstance(default, list) and default and isinstance(default[0], dict):
-        return f"{len(default)} entries"
-    if isinstance(default, dict) and default:
-        return "on"
+    if isinstance(default, dict):
+        return "{}"  # a section with its defaults
     return default if isinstance(default, str) else json.dumps(default)

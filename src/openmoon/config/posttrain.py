@@ -82,12 +82,13 @@ class NegativesConfig(Section):
     queue_moments: bool = True
     """Give them the mean and deviation of the current items first."""
     queue_still: bool = True
-    """Where they stand, no gradient goes to the current items; without both the space drifts."""
+    """The loss is the mean of one without them and one with them, in which no gradient goes to the current items; else one with
+    all. Without moments and this the space drifts."""
     margin: float | None = Field(None, ge=0, le=2)
     """Mask what scores higher than the own item by more than this."""
     spare: Spare = "answers"
-    """What is none: items of the same SPU, query or look (inputs), also whatever the log holds as an answer to the query
-    (answers), also what was chosen in the same visits."""
+    """What is no negative: items of the same SPU, query or look (inputs), also whatever the log holds as an answer to the query
+    (answers), also what was chosen in the same visits (visits), or nothing but the own item. Mining leaves answers out anyway."""
     left: int = Field(0, ge=0)
     """Products clicked for the query but neither carted nor bought, per pair."""
     mined: MinedConfig | None = None
@@ -118,13 +119,14 @@ class AlignmentConfig(Section):
     """The five objectives of `objectives: dual`, and on an encoder with experts what steers routing and their weights."""
 
     less: Fraction = 0.5
-    """How often a photo without words meets less of a product than all: title and picture, or in 2 of 5 the picture alone."""
+    """How often a photo without words meets less of a product than all it has: title and picture, or in 2 of 5 the picture
+    alone."""
     within: float = Field(0.3, ge=0)
     """How much a product's own picture and text count beside queries and products."""
     weighted: bool = True
     """The five count by the experts that serve them; false: whatever the routing."""
     sharpness: float = Field(30.0, gt=0)
-    """Of the softmax over W*."""
+    """How fast W*, which says what objectives an expert serves, tells them apart: its factor in the softmax."""
     weight_balance: float = Field(0.1, ge=0)
     """No objective is forgotten."""
     sparsity: float = Field(0.01, ge=0)
@@ -132,11 +134,14 @@ class AlignmentConfig(Section):
     naive: bool = False
     """Let the loss lower the weight of what is hard, for comparison."""
 
-    @property
-    def unweighted_but_steered(self) -> bool:
-        """Whether something says how weights are found that there are not."""
-        usual = AlignmentConfig(less=self.less, within=self.within, weighted=False)
-        return not self.weighted and self != usual
+    @model_validator(mode="after")
+    def _weights_are_steered_if_there_are_any(self) -> AlignmentConfig:
+        steering = ("sharpness", "weight_balance", "sparsity", "naive")
+        fields = type(self).model_fields
+        if not self.weighted and (idle := [name for name in steering if getattr(self, name) != fields[name].default]):
+            raise ValueError(f"weighted: false leaves {idle[0]} nothing to do; set it to its default, {fields[idle[0]].default}, "
+                             "or leave it out")  # fmt: skip
+        return self
 
 
 class FilterConfig(Section):
@@ -149,9 +154,10 @@ class FilterConfig(Section):
     start: float = Field(0.05, ge=0)
     """Of the threshold, which falls to 0."""
     hardest: int = Field(5, ge=1)
-    """Negatives of the batch that a pair's item is held against."""
+    """Negatives that the query meets and a pair's item is held against."""
     rescale: bool = False
-    """Bring what counts to a mean of 1, so that a kind of query whose margins are small does not count for less as a whole."""
+    """Bring the weights of a loss to a mean of 1: with objectives: dual a kind of query whose margins are small then counts as
+    much as the others."""
 
 
 class PosttrainConfig(OptimConfig):
@@ -199,9 +205,6 @@ class PosttrainConfig(OptimConfig):
             raise ValueError(f"weights names {idle[0]}, which is not among actions; add it there or leave the weight out")
         if self.alignment != AlignmentConfig() and self.objectives != "dual":
             raise ValueError("alignment belongs to objectives: dual; set that, or leave it out")
-        if self.alignment.unweighted_but_steered:
-            raise ValueError("alignment.weighted: false leaves sharpness, weight_balance, sparsity and naive nothing to do; "
-                             "leave them out")  # fmt: skip
         if not self.negatives.queue and not (self.negatives.queue_moments and self.negatives.queue_still):
             raise ValueError("negatives.queue_moments and queue_still say how a queue is used; set negatives.queue, or leave "
                              "them out")  # fmt: skip

@@ -35,7 +35,8 @@ class Experts(nn.Module):
     """`count` copies of the feed-forward network `dense`, `top` of which see each token, by their routing weights.
 
     The router sees the token and, `by_modality`, what its input is composed of: `G = softmax(W_g·h + u_composition)`; otherwise u
-    is 0. u starts as `lean` times cosines of compositions and experts. The weights of the `top` are normalised to sum 1.
+    is 0. u starts as `lean` times cosines of compositions and experts. The weights of the `top` are normalised to sum 1;
+    of a single one the gradient is that of its logarithm, from which the router learns all the same [ours].
     """
 
     composition: Tensor
@@ -60,7 +61,7 @@ class Experts(nn.Module):
         tokens = x[row, place]
         probability = (self.router(tokens) + self.composition[composition[row]]).softmax(-1)
         weight, chosen = probability.topk(self.top, dim=-1)
-        weight = (weight / weight.sum(-1, keepdim=True)).flatten()
+        weight = (weight / (weight.detach() if self.top == 1 else weight.sum(-1, keepdim=True))).flatten()
         counts = chosen.flatten().bincount(minlength=len(self.experts))
         by_expert = chosen.flatten().argsort(stable=True)
         mixed = torch.zeros_like(tokens)

@@ -63,7 +63,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         origin=content_hash(encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint(),
                             variants_hash(items), table.fingerprint(), negatives.fingerprint()),
         learnt_until=latest(start_learnt_until(recipe), latest_event(work, found)),
-        memory=nn.ModuleDict({name: kept for name, kept in (("queue", built.queue), ("mined", mined)) if kept is not None}),
+        memory=nn.ModuleDict({n: kept for n, kept in (("queue", built.contrast.queue), ("mined", mined)) if kept is not None}),
         world=world, before_step=mined.before_step if mined else nothing,
     )  # fmt: skip
 

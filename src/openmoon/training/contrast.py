@@ -132,7 +132,7 @@ class Contrast:
             options: dict[str, Tensor | None] = {} if candidates.log_q is None else {"log_q": candidates.log_q}
             if batch.second is not None and batch.share is not None:
                 second = batch.second[own]
-                ignore = ignore | right_for(second)
+                ignore = (ignore | right_for(second)).scatter(1, second[:, None], True)
                 options |= {"second": second, "share": batch.share[own].to(items)}
             confidence = queries.new_ones(len(rows))
             if self.margin is not None or self.filter is not None:

@@ -1,7 +1,7 @@
 """Dynamic sample filtering (MOON2.0): pairs that look mislabelled to the encoder count for less, leniently at first.
 
 `φ = σ(κ·((s(q, p) − s(q, n)) − Δ̄))`; Δ̄ decays over training. Reconstructed: s(q, n) is the mean score of the query's hardest
-negatives in the batch (the papers have one negative in a triplet; the mean of all negatives is so far below any item that it
+negatives (the papers have one negative in a triplet; the mean of all negatives is so far below any item that it
 tells nothing apart: benchmarks/filtering.py); Δ̄ falls from 0.05 to 0 by half a cosine (from 0.2 nearly every pair is
 weighed down at first, which cost what it was to gain); a pair below δ = 0.6 counts φ/δ.
 """
