@@ -11,10 +11,10 @@ of the seeds and, from pairs of runs of one seed, over the standard error of the
 Arms that agree on data, dense encoder and stage 1 share it, those that co-augment alike share that, and all share the cache of
 tokens: which augmented views of a picture are in it follows from the run that came first. Runs resume, finished ones are not run
 again. Results go to `<workdir>-seed<N>` of each arm, and what a table needs of them, a line a run, to runs.jsonl beside them or
-to --runs: what a line there says of the same recipe on the same data is not run again either, so a table, which is also written to
-table.md beside the arms, can grow over days and machines (remove a line to have it run). Words that contain = change every arm's
-recipe; the base that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE names. Arms that were measured on other
-queries, products or data are refused.
+to --runs: what a line there says of the same recipe on the same data is not run again either, so a table, which is also written
+to table.md beside the arms, can grow over days and machines (remove a line to have it run). Words that contain = change every
+arm's recipe; the base that all arms change is recipes/sample.yaml or the one that OPENMOON_BASE names. Arms that were measured on
+other queries, products or data are refused.
 """
 
 from __future__ import annotations
