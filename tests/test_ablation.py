@@ -108,3 +108,17 @@ def test_arms_of_one_name_are_refused(arms: list[str], ablate: Callable[..., Ran
     with pytest.raises(SystemExit):
         ablate(arms[0], arms[0])
     assert "two arms are called the same" in capsys.readouterr().err
+
+
+KEPT = sorted((Path(__file__).parent.parent / "recipes" / "expected").glob("ablation-*.jsonl"))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_what_is_kept_belongs_to_the_arms_as_they_are(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of recipes that have changed since would vanish from the table without a word."""
+    monkeypatch.setenv("OPENMOON_BASE", path.stem.removeprefix("ablation-"))
+    runs = read_runs(path)
+    assert path.read_text().splitlines() == [run.model_dump_json() for run in runs], "one line a run, in order"
+    for arm in {run.arm for run in runs}:
+        recipe = path.parent.parent / "ablation" / f"{arm}.yaml"
+        assert {run.settings for run in runs if run.arm == arm} == {ablation.identity(recipe, [])}, arm
