@@ -70,7 +70,10 @@ def prepare_featurizer(
 
 @torch.inference_mode()
 def start_fusion(featurize: Featurizer, train: Inputs) -> None:
-    """Start a new encoder's fusion from principal components of (some of) the training pictures and texts."""
+    """Start a new encoder's fusion from principal components of (some of) the training pictures and texts, unless it is to start
+    at random (`encoder.fusion.start`)."""
+    if featurize.encoder.config.fusion.start == "random":
+        return
     found: list[torch.Tensor | None] = []
     for source, keys in ((featurize.images, train.images), (featurize.texts, train.texts)):
         chosen = sorted(set(keys))[:: max(1, len(set(keys)) // PRINCIPAL_SAMPLE)]

@@ -53,7 +53,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         learnt = _inputs(items, [table.queries], work.learnt_rows if hard else met)
         shown = _inputs(items, [table.queries, query_parts(val)], np.arange(len(items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
-        if starts_untrained(recipe) and recipe.encoder.fusion.start == "principal":
+        if starts_untrained(recipe):
             start_fusion(featurize, learnt)
         negatives, mined = build_negatives(config, work, found, table, featurize)
     built = build_objective(config, encoder, table, items, work.spus, mix, negatives)

@@ -41,8 +41,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         rows = train[parts.has("image")[train]]
         shown = _inputs(work, np.concatenate([rows, val]))
         featurize = prepare_featurizer("pretrain", work, encoder, config, shown, augmented=shown.images)
-        if recipe.encoder.fusion.start == "principal":
-            start_fusion(featurize, _inputs(work, rows))
+        start_fusion(featurize, _inputs(work, rows))
 
     def validate() -> dict[str, float]:
         images, texts = featurize.vectors(parts, "image", val), featurize.vectors(parts, "title", val)
