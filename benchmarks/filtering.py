@@ -33,7 +33,7 @@ from openmoon.builders.pairs import item_vectors, query_vectors, training_pairs
 from openmoon.builders.systems import CachedEncode
 from openmoon.builders.trained import latest_folder, starting_encoder
 from openmoon.builders.workspace import Workspace, cache_folder, open_workspace
-from openmoon.config import Recipe, load_recipe
+from openmoon.config import PosttrainConfig, Recipe, load_recipe
 from openmoon.data.pairs.behaviour import behaviour_pairs
 from openmoon.io import write_json
 from openmoon.losses import same_identity
@@ -73,7 +73,7 @@ def main() -> None:
     ends = (("at the start", start, 0.0),
             ("at the end", ProductEncoder.from_pretrained(latest_folder(recipe)), 1.0))  # fmt: skip
     for name, encoder, progress in ends:
-        confidence = confidences(work, pairs, chosen, encoder, sample_filter, progress, recipe.posttrain.batch_size)
+        confidence = confidences(work, pairs, chosen, encoder, sample_filter, progress, recipe.posttrain)
         row = judged(confidence < sample_filter.delta, noise) | {"auc": auc(-confidence, noise)}
         rows.append({"encoder": name, "progress": progress, **row})
         print(f"| {name} | {sample_filter.start * (1 - progress):.2f} | {row['kept']:.3f} | {row['precision']:.3f} | "
@@ -102,23 +102,25 @@ def planted(recipe: Recipe, pairs: pl.DataFrame) -> np.ndarray:
 
 def confidences(
     work: Workspace, pairs: pl.DataFrame, chosen: pl.DataFrame, encoder: ProductEncoder, sample_filter: SampleFilter,
-    progress: float, batch: int,
+    progress: float, config: PosttrainConfig,
 ) -> np.ndarray:  # fmt: skip
-    """(P,) φ of each pair in a random batch, query and product with all that they have; `chosen` are the pairs before the
-    rules."""
+    """(P,) φ of each pair in a random batch, query and product with all that they have, which spares what training spared;
+    `chosen` are the pairs before the rules."""
     encode = CachedEncode(encoder, work.images, cache_folder(work.recipe))
     queries, query = query_vectors(work, encode, pairs)
     products, item = np.unique(pairs["item"].to_numpy(), return_inverse=True)
     items = item_vectors(work, encode, products)
-    table = pair_table(pairs, chosen)
+    table = pair_table(pairs, chosen, spare=config.negatives.spare)
     spus = torch.from_numpy(work.spus[table.item])
     found = np.zeros(len(pairs))
     order = np.random.default_rng(0).permutation(len(pairs))
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
+    for start in range(0, len(order), config.batch_size):
+        rows = order[start : start + config.batch_size]
         scores = torch.from_numpy(queries[query[rows]] @ items[item[rows]].T)
         here, everyone = spus[rows], torch.arange(len(rows))
-        ignore = same_identity(here[None], here[None]) | Known.of(table.known, rows, work.spus).among(everyone, here)
+        ignore = Known.of(table.known, rows, work.spus).among(everyone, here)
+        if config.negatives.spare != "nothing":
+            ignore |= same_identity(here[None], here[None])
         found[rows] = sample_filter.confidence(scores, everyone, ignore, progress).numpy()
     return found
 

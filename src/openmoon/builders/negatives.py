@@ -52,7 +52,7 @@ def _mine(work: Workspace, table: PairTable, featurize: Featurizer, depth: int, 
     found = mine(
         featurize.vectors(table.queries, "text+image", first), query,
         featurize.vectors(work.parts, "rich+image", products), products,
-        table.item, work.spus, work.categories, table.others, depth, margin,
+        table.item, work.spus, work.categories, table.known, depth, margin,
     )  # fmt: skip
     console.print("  " + ", ".join(f"{name}: {value:,.0f}" for name, value in found.figures.items()))
     return found

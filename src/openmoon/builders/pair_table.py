@@ -31,9 +31,13 @@ def pair_table(
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
     query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
-    known = others if spare in ("answers", "visits") else Lists.empty(len(pairs))
-    if spare == "visits":
-        known = Lists.joined(others, chosen_in_visits(pairs, chosen))
+    match spare:
+        case "visits":
+            known = Lists.joined(others, chosen_in_visits(pairs, chosen))
+        case "answers":
+            known = others
+        case _:
+            known = Lists.empty(len(pairs))
     return PairTable(query_parts(pairs), item, query, others, known, weight, askers)
 
 

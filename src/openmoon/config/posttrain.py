@@ -88,7 +88,7 @@ class NegativesConfig(Section):
     """Mask what scores higher than the own item by more than this."""
     spare: Spare = "answers"
     """What is no negative: items of the same SPU, query or look (inputs), also whatever the log holds as an answer to the query
-    (answers), also what was chosen in the same visits (visits), or nothing but the own item. Mining leaves answers out anyway."""
+    (answers), also what was chosen in the same visits (visits), or nothing but the own item (mining: its SPU)."""
     left: int = Field(0, ge=0)
     """Products clicked for the query but neither carted nor bought, per pair."""
     mined: MinedConfig | None = None

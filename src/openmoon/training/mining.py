@@ -28,20 +28,20 @@ class Mined:
 
 def mine(
     queries: np.ndarray, query: np.ndarray, items: np.ndarray, products: np.ndarray, item: np.ndarray, spus: np.ndarray,
-    category: np.ndarray, chosen: Lists, depth: int, margin: float,
+    category: np.ndarray, known: Lists, depth: int, margin: float,
 ) -> Mined:  # fmt: skip
     """The `depth` products of each pair's category that score highest for its query but at least `margin` below its own item.
 
     `queries` (Q, D) and `items` (N, D) are unit vectors, the items those of the product rows `products` (N,). Pair p asks
     `query[p]` for product row `item[p]`, one of `products`. `spus` and `category` are of all products. No negatives are the SPU
-    of the item and of the products in `chosen`, which the pair's query was also answered with.
+    of the item and those of the products in `known`, which are known to be right for the pair's query.
     """
     place = np.full(len(spus), -1)
     place[products] = np.arange(len(products))
     if (place[item] < 0).any():
         raise ValueError("the item of every pair must be among the products that are mined")
     table = np.full((len(query), depth), -1, np.int32)
-    counts = np.zeros(4, np.int64)  # candidates, chosen for the query, too similar, taken
+    counts = np.zeros(4, np.int64)  # candidates, known to be right, too similar, taken
     vectors, asked = torch.from_numpy(np.ascontiguousarray(items)), torch.from_numpy(np.ascontiguousarray(queries))
     for name in np.unique(category[item]):
         rivals = np.flatnonzero(category[products] == name)
@@ -51,31 +51,31 @@ def mine(
             some = pairs[start : start + step]
             scores = asked[query[some]] @ vectors[rivals].T
             own = (asked[query[some]] * vectors[place[item[some]]]).sum(1, keepdim=True)
-            right = torch.from_numpy(_right(some, item, spus, chosen, products[rivals]))
+            right = torch.from_numpy(_right(some, item, spus, known, products[rivals]))
             close = (scores > own - margin) & ~right
             scores[right | close] = -torch.inf
             best = scores.topk(min(depth, len(rivals)), dim=1)
             rows = np.where(best.values.isfinite(), products[rivals][best.indices], -1)
             table[some, : rows.shape[1]] = rows
             counts += scores.numel(), int(right.sum()), int(close.sum()), int((rows >= 0).sum())
-    total, chosen_too, close_by, taken = counts.tolist()
+    total, right_too, close_by, taken = counts.tolist()
     return Mined(table, {
-        "mining, candidates": total, "mining, chosen for the query or same SPU": chosen_too,
+        "mining, candidates": total, "mining, known to be right or same SPU": right_too,
         "mining, within the margin": close_by, "mining, taken": taken,
         "mining, pairs without any": int((table[:, 0] < 0).sum()),
     })  # fmt: skip
 
 
-def _right(some: np.ndarray, item: np.ndarray, spus: np.ndarray, chosen: Lists, rivals: np.ndarray) -> np.ndarray:
-    """(B, R) bool: rivals of the SPU of the pair's item, or of one that its query was also answered with."""
-    others, owner = chosen.of(some)
+def _right(some: np.ndarray, item: np.ndarray, spus: np.ndarray, known: Lists, rivals: np.ndarray) -> np.ndarray:
+    """(B, R) bool: rivals of the SPU of the pair's item, or of one that is known to be right for its query."""
+    others, owner = known.of(some)
     owner = np.concatenate([np.arange(len(some)), owner])
     spu = np.concatenate([spus[item[some]], spus[others]])
     codes, rival_code = np.unique(spus[rivals], return_inverse=True)
     at = np.searchsorted(codes, spu)
-    known = (at < len(codes)) & (codes[np.minimum(at, len(codes) - 1)] == spu)
+    found = (at < len(codes)) & (codes[np.minimum(at, len(codes) - 1)] == spu)
     wrong = np.zeros((len(some), len(codes)), bool)
-    wrong[owner[known], at[known]] = True
+    wrong[owner[found], at[found]] = True
     return wrong[:, rival_code]
 
 
