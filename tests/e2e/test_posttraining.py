@@ -105,13 +105,19 @@ def test_pairs_are_accounted_for(recipe: Path, finished: object, cli: Cli) -> No
         cells = [cell.strip().replace(",", "") for cell in line.strip("│ ").split("│")]
         if len(cells) == 6 and cells[1].isdigit():
             came[cells[0]] = [int(cell) for cell in cells[1:]]
-    assert list(came) == ["pairs per user", "merge SPUs", "entities", "hardest query", "pairs per item", "match categories"]
+    assert list(came) == ["pairs per user", "entities", "merge SPUs", "hardest query", "pairs per item", "match categories"]
     for (arrived, dropped, _, repeated, left), (next_arrived, *_) in zip(
         came.values(), [*list(came.values())[1:], [int(shown.split()[0].replace(",", ""))]], strict=True
     ):
         assert arrived - dropped + repeated == left == next_arrived
     assert "rich+image → rich+image" in shown
     assert "negatives of the category" in shown
+    assert "Categories, by impressions" in shown
+    words = "posttrain.mix=[{query: text, item: rich, share: 1}]"
+    nothing = cli("data", "pairs", recipe, "posttrain.pairs={entities: 50, merge_spus: true}", words).stdout
+    assert "0 training pairs" in nothing
+    assert "entities dropped" in nothing
+    assert "views of the mix dropped" in nothing
     plain = cli("data", "pairs", recipe, "posttrain.pairs.signal=co-click").stdout
     assert "none (posttrain.pairs)" in plain
 

@@ -25,7 +25,7 @@ def build_negatives(
     mined: MinedNegatives | None = None
     met = work.met_products() if wanted.left or wanted.pool else None
     if wanted.left and met is not None:
-        left = not_chosen(pairs, found.chosen, met, ["click"], work.spus)
+        left = not_chosen(pairs, found.chosen, met, ["click"], work.spus).without(table.known, work.spus)
         console.print(f"  negatives: {left.filled.sum():,} of {len(pairs):,} pairs have products that were clicked and left")
         sources[LEFT] = FromLog(left, wanted.left)
     if wanted.pool and met is not None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from openmoon.builders.pair_table import build_mix, pair_table
 from openmoon.builders.systems import CachedEncode
 from openmoon.builders.workspace import Workspace, cache_folder
 from openmoon.config import PosttrainConfig, Recipe
@@ -21,8 +22,8 @@ from openmoon.models.encoder import ProductEncoder
 
 
 class TrainingPairs(NamedTuple):
-    """The `pairs` of the training split after the rules, with spu and category of their items; what each rule did; and `chosen`,
-    the pairs before the rules: whatever was chosen for a query, whether it is trained on or not."""
+    """The `pairs` of the training split after the rules, which may leave none, with spu and category of their items; what each
+    rule did; and `chosen`, the pairs before the rules: whatever was chosen for a query, whether it is trained on or not."""
 
     pairs: pl.DataFrame
     ledger: Ledger
@@ -37,8 +38,8 @@ class TrainingPairs(NamedTuple):
 
 
 def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> TrainingPairs:
-    """The pairs that stage 2 learns from, by the rules of `posttrain.pairs`. `encoder` scores them for the hardest queries; None
-    where there is no trained one."""
+    """The pairs that stage 2 learns from, by the rules of `posttrain.pairs`, and of them those that the mix can show. `encoder`
+    scores them for the hardest queries; None where there is no trained one."""
     config = posttrain_section(work.recipe)
     rules, ledger = config.pairs, Ledger()
     pairs = _co_clicks(work, config) if rules.signal == "co-click" else work.pairs.filter(split="train")
@@ -47,24 +48,26 @@ def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> TrainingP
     pairs = pairs.join(items, on="product_id", how="left", maintain_order="left")
     if rules.per_user:
         pairs = ledger.apply("pairs per user", pairs, lambda p: cleaning.cap_per_user(p, rules.per_user))
-    if rules.merge_spus:
-        pairs = ledger.apply("merge SPUs", pairs, cleaning.merge_spus)
     if rules.entities:
         lexicon = Entities.of_catalog(work.shop.catalog)
         pairs = ledger.apply("entities", pairs, lambda p: cleaning.with_entities(p, lexicon, rules.entities))
+    if rules.merge_spus:
+        pairs = ledger.apply("merge SPUs", pairs, cleaning.merge_spus)
     if rules.hardest_query:
         if encoder is None:
             raise UserError("posttrain.pairs.hardest_query: needs a trained encoder to score with; train stage 1 first "
                             "(`openmoon pretrain`), or switch the rule off.")  # fmt: skip
-        scores = pair_scores(work, CachedEncode(encoder, work.images, cache_folder(work.recipe)), pairs)
-        pairs = ledger.apply("hardest query", pairs, lambda p: cleaning.hardest_queries(p, scores))
+        encode = CachedEncode(encoder, work.images, cache_folder(work.recipe))
+        pairs = ledger.apply("hardest query", pairs, lambda p: cleaning.hardest_queries(p, pair_scores(work, encode, p)))
     if rules.per_item:
         pairs = ledger.apply("pairs per item", pairs, lambda p: cleaning.cap_per_item(p, rules.per_item))
     if rules.match_categories:
         shares = _impressions(work)
         pairs = ledger.apply("match categories", pairs, lambda p: cleaning.match_categories(p, shares))
-    if pairs.is_empty():
-        raise UserError("posttrain.pairs: the rules leave no pair to train on; `openmoon data pairs` shows which one drops them.")
+    if config.objectives == "mix" and len(pairs):
+        fits = build_mix(config).probabilities(pair_table(pairs, chosen), work.parts).sum(1) > 0.5
+        if not fits.all():
+            pairs = ledger.apply("views of the mix", pairs, lambda p: p.filter(pl.Series(fits)))
     return TrainingPairs(pairs, ledger, chosen)
 
 

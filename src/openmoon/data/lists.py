@@ -32,6 +32,13 @@ class Lists:
         (a, of_a), (b, of_b) = first.of(rows), second.of(rows)
         return cls.group(np.concatenate([of_a, of_b]), np.concatenate([a, b]), len(first))
 
+    def without(self, others: Lists, group: np.ndarray) -> Lists:
+        """For each row its values but those whose `group` (N,), numbers from 0, is that of a value the row has in `others`."""
+        rows, width = np.arange(len(self)), int(group.max(initial=0)) + 1
+        (own, owner), (other, of_other) = self.of(rows), others.of(rows)
+        kept = ~np.isin(owner * width + group[own], of_other * width + group[other])
+        return Lists.group(owner[kept], own[kept], len(self))
+
     def __len__(self) -> int:
         return len(self.start) - 1
 

@@ -17,34 +17,39 @@ from openmoon.builders.pairs import TrainingPairs, item_vectors, posttrain_secti
 from openmoon.builders.systems import CachedEncode
 from openmoon.builders.trained import starting_encoder, starts_untrained
 from openmoon.builders.workspace import Workspace, cache_folder, open_workspace, require_size
-from openmoon.config import Recipe
+from openmoon.config import PosttrainConfig, Recipe
 from openmoon.console import console
+from openmoon.data.pairs.cleaning import impression_shares
 from openmoon.data.pairs.ledger import Ledger
 from openmoon.errors import UserError
 from openmoon.evaluation.encode import Encode
 from openmoon.models.encoder import ProductEncoder
 
+MOST_CATEGORIES = 12  # lines of their shares
 RANDOM_NEGATIVES = 5  # per pair, and as many of its category
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
 class PairsAccount:
-    """The ledger of the rules, how many pairs can show each row of the mix (query, item, wanted, pairs, drawn; None where the
-    objectives show every view), score quantiles of positives and negatives by kind of query (query, scores of, pairs, one
-    column a quantile), and titles by product_id."""
+    """How many pairs are left, the ledger of the rules, how many pairs can show each row of the mix (query, item, wanted, pairs,
+    full: with every part of the item's view, drawn; None where the objectives show every view), shares of the categories among
+    impressions and pairs (category, impressions, chosen, taught; None without that rule), score quantiles of positives and
+    negatives by kind of query (query, scores of, pairs, one column a quantile; None without an encoder), and titles by
+    product_id."""
 
     pairs: int
     ledger: Ledger
     mix: pl.DataFrame | None
+    categories: pl.DataFrame | None
     scores: pl.DataFrame | None
     titles: dict[str, str]
 
     def __rich__(self) -> Group:
         """Tables for the terminal."""
         parts: list[RenderableType] = [self._rules(), *self._examples()]
-        parts += [self._views(self.mix)] if self.mix is not None else []
-        return Group(*parts, *([self._quantiles(self.scores)] if self.scores is not None else []))
+        tables = ((self._shares, self.categories), (self._views, self.mix), (self._quantiles, self.scores))
+        return Group(*parts, *(shown(table) for shown, table in tables if table is not None))
 
     def _rules(self) -> Table:
         table = _table(f"{self.pairs:,} training pairs", "rule")
@@ -67,10 +72,21 @@ class PairsAccount:
 
     def _views(self, mix: pl.DataFrame) -> Table:
         table = _table("Views", "query → item")
-        for heading in ("share wanted", "pairs that can", "share drawn"):
+        for heading in ("share wanted", "pairs that can", "in full", "share drawn"):
             table.add_column(heading, justify="right")
         for row in mix.iter_rows(named=True):
-            table.add_row(f"{row['query']} → {row['item']}", f"{row['wanted']:.1%}", f"{row['pairs']:,}", f"{row['drawn']:.1%}")
+            counts = f"{row['pairs']:,}", f"{row['full']:,}"
+            table.add_row(f"{row['query']} → {row['item']}", f"{row['wanted']:.1%}", *counts, f"{row['drawn']:.1%}")
+        return table
+
+    def _shares(self, categories: pl.DataFrame) -> Table:
+        table = _table("Categories, by impressions", "category")
+        for heading in ("impressions", "pairs before", "pairs after"):
+            table.add_column(heading, justify="right")
+        for category, *shares in categories.head(MOST_CATEGORIES).iter_rows():
+            table.add_row(escape(category or "none"), *(f"{share:.1%}" for share in shares))
+        if more := categories[MOST_CATEGORIES:].drop("category").sum().row(0) if len(categories) > MOST_CATEGORIES else None:
+            table.add_row(f"{len(categories) - MOST_CATEGORIES:,} others", *(f"{share:.1%}" for share in more))
         return table
 
     def _quantiles(self, scores: pl.DataFrame) -> Table:
@@ -85,15 +101,17 @@ class PairsAccount:
 def account(recipe: Recipe, encoder_folder: Path | None = None) -> PairsAccount:
     """Make the pairs of a recipe and look at them. They are scored by the encoder given, or the one that stage 2 starts from;
     not at all where that is untrained."""
-    work = open_workspace(recipe)
+    config, work = posttrain_section(recipe), open_workspace(recipe)
     encoder = _scoring_encoder(work, encoder_folder)
     found = training_pairs(work, encoder)
-    pairs, dual = found.pairs, posttrain_section(recipe).objectives == "dual"
+    there = len(found.pairs) > 0
     scores = None
-    if encoder is not None:
-        scores = _score_quantiles(work, CachedEncode(encoder, work.images, cache_folder(recipe)), pairs)
+    if encoder is not None and there:
+        scores = _score_quantiles(work, CachedEncode(encoder, work.images, cache_folder(recipe)), found.pairs)
+    mix = _mix_counts(work, config, found) if there and config.objectives == "mix" else None
+    categories = _category_shares(work, found) if config.pairs.match_categories else None
     titles = dict(work.items.select("product_id", "title").iter_rows())
-    return PairsAccount(len(pairs), found.ledger, None if dual else _mix_counts(work, found), scores, titles)
+    return PairsAccount(len(found.pairs), found.ledger, mix, categories, scores, titles)
 
 
 def _scoring_encoder(work: Workspace, folder: Path | None) -> ProductEncoder | None:
@@ -114,14 +132,26 @@ def _table(title: str, *left: str) -> Table:
     return Table(*left, title=title, title_justify="left", title_style="bold", header_style="dim")
 
 
-def _mix_counts(work: Workspace, found: TrainingPairs) -> pl.DataFrame:
-    config = posttrain_section(work.recipe)
-    chances = build_mix(config).probabilities(pair_table(found.pairs, found.chosen), work.parts)
+def _category_shares(work: Workspace, found: TrainingPairs) -> pl.DataFrame:
+    """Of impressions, of the pairs before any rule, and of those that are left."""
+    shares = impression_shares(work.learnt_events, work.items.select("product_id", "category"))
+    table = pl.DataFrame(list(shares.items()), {"category": pl.String, "impressions": pl.Float64}, orient="row")
+    before = found.chosen.join(work.items.select("product_id", "category"), on="product_id", how="left")
+    for name, pairs in (("chosen", before), ("taught", found.pairs)):
+        counted = pairs.group_by("category").agg((pl.len() / max(len(pairs), 1)).alias(name))
+        table = table.join(counted, on="category", how="full", coalesce=True, nulls_equal=True)
+    return table.fill_null(0.0).sort("impressions", "category", descending=[True, False])
+
+
+def _mix_counts(work: Workspace, config: PosttrainConfig, found: TrainingPairs) -> pl.DataFrame:
+    table = pair_table(found.pairs, found.chosen)
+    chances = build_mix(config).probabilities(table, work.parts)
     drawn = chances.sum(0) / max(chances.sum(), 1)
+    full = [int((table.asks(m.query) & work.parts.has(m.item, complete=True)[table.item]).sum()) for m in config.mix]
     return pl.DataFrame({
         "query": [m.query for m in config.mix], "item": [m.item for m in config.mix],
         "wanted": [m.share / sum(m.share for m in config.mix) for m in config.mix],
-        "pairs": (chances > 0).sum(0), "drawn": drawn,
+        "pairs": (chances > 0).sum(0), "full": full, "drawn": drawn,
     })  # fmt: skip
 
 

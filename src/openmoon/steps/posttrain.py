@@ -23,11 +23,10 @@ from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.io import content_hash
 from openmoon.learnt import latest
-from openmoon.models.encoder import ProductEncoder
 from openmoon.training.distributed import open_world
 from openmoon.training.featurize import Featurizer
 from openmoon.training.loop import nothing
-from openmoon.training.posttrain import PRODUCT, Mix
+from openmoon.training.posttrain import PRODUCT
 
 MAX_VALIDATION_PAIRS = 2000  # per direction
 
@@ -44,7 +43,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     with world.leader_first():
         work = open_workspace(recipe)
         encoder = starting_encoder(work)
-        found = _fitting(work, config, mix, None if starts_untrained(recipe) else encoder)
+        found = _counted(training_pairs(work, None if starts_untrained(recipe) else encoder))
         table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.spare, found.askers(work))
         val = work.pairs.filter(split="val")
         items = with_variants(work, config.coaugment) if config.coaugment else work.parts
@@ -68,17 +67,13 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     )  # fmt: skip
 
 
-def _fitting(work: Workspace, config: PosttrainConfig, mix: Mix, encoder: ProductEncoder | None) -> TrainingPairs:
-    """The training pairs, of which the mix leaves out those that it cannot show; they are counted."""
-    found = training_pairs(work, encoder)
+def _counted(found: TrainingPairs) -> TrainingPairs:
+    """The training pairs, and on the terminal what each rule did to them; there must be some."""
     for entry in found.ledger.entries:
         console.print(f"  pairs: {entry.rule}: {entry.dropped:,} dropped, {entry.repeated:,} repeated, {entry.kept:,} left")
-    if config.objectives == "dual":
-        return found
-    fits = mix.probabilities(pair_table(found.pairs, found.chosen), work.parts).sum(1) > 0.5
-    if not fits.all():
-        console.print(f"  pairs: {(~fits).sum():,} of {len(fits):,} fit no view of posttrain.mix and are left out")
-    return found._replace(pairs=found.pairs.filter(pl.Series(fits)))
+    if found.pairs.is_empty():
+        raise UserError("posttrain.pairs: the rules leave no pair to train on; `openmoon data pairs` shows what each one drops.")
+    return found
 
 
 def _taught_views(config: PosttrainConfig) -> tuple[list[str], str]:

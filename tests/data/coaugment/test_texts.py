@@ -66,6 +66,9 @@ def test_brands_of_others_are_found_where_the_row_does_not_name_them() -> None:
     brands = Brands([MUG, *others])
     assert brands.strangers("A mug by Van der  Huis.", MUG) == ["Van der  Huis"]
     assert brands.strangers("A mug by Only!", MUG) == ["Only"]
+    nike = Brands([MUG, MUG._replace(attributes={"brand": "耐克"})])
+    assert nike.strangers("比耐克更好的鞋", MUG) == ["耐克"]
+    assert nike.strangers("比耐克更好的鞋", MUG._replace(description="耐克鞋")) == []
     assert brands.strangers("It is only a mug of Sofa Kings, in Van and Huis", MUG) == []
     assert brands.strangers("Goes with Only", MUG._replace(description="goes with ONLY jeans")) == []
 

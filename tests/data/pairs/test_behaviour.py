@@ -35,6 +35,17 @@ def test_chosen_actions_with_a_query_become_distinct_pairs() -> None:
     assert found["latest"].to_list() == [START + timedelta(minutes=1), START + timedelta(minutes=3)], "carts are not asked for"
 
 
+def test_one_text_in_two_unicode_forms_is_one_query() -> None:
+    found = behaviour_pairs(events([("click", "a", "cafe\u0301 mug", None), ("click", "b", "CAF\u00c9 mug", None),
+                                    ("click", "c", "\uff4d\uff55\uff47", None)]), ["click"])  # fmt: skip
+    assert found["query_text"].to_list() == ["caf\u00e9 mug", "caf\u00e9 mug", "mug"]
+
+
+def test_without_sessions_a_visit_is_a_day_of_a_shopper() -> None:
+    found = behaviour_pairs(events([("click", "a", "mug", None)] * 2, "uv", sessions=False), ["click"])
+    assert found["visits"].to_list() == [["u/u/2025-01-01", "v/v/2025-01-01"]]
+
+
 def test_a_pair_that_is_held_out_is_not_taught() -> None:
     log = events([("click", "a", "boots", None), ("click", "a", "boots ", None), ("purchase", "a", "Boots", None),
                   ("purchase", "b", "boots", None), ("click", "c", None, "p.jpg"), ("click", "c", None, "p.jpg")])  # fmt: skip

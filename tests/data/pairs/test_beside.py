@@ -50,6 +50,17 @@ def test_lists_agree_with_loops(chosen: list[tuple[int, int, str]], shown: list[
     ]
 
 
+@given(rows, rows)
+def test_what_is_known_to_be_right_is_taken_out_with_its_spu(first: list[tuple[int, int, str]], second) -> None:  # type: ignore[no-untyped-def]
+    own, known = (Lists.group(np.array([q for q, _, _ in part], np.int64), np.array([i for _, i, _ in part], np.int64), 4)
+                  for part in (first, second))  # fmt: skip
+    expected = [
+        [i for q, i, _ in first if q == row and SPUS[i] not in {SPUS[o] for p, o, _ in second if p == row}] for row in range(4)
+    ]
+    found = own.without(known, SPUS)
+    assert [found.of(np.array([row]))[0].tolist() for row in range(4)] == expected
+
+
 def test_what_a_rule_dropped_is_still_no_negative() -> None:
     chosen = frame([(0, 0, "cart"), (0, 2, "cart"), (1, 0, "cart")])
     kept, met = chosen[[1, 2]], frame([(0, 1, "click"), (0, 4, "click")])

@@ -29,6 +29,12 @@ def test_names_come_from_categories_and_attributes() -> None:
     assert counts(entities, "dark red boot for hiking", "shoe for the city", "red") == [3, 2, 0]
 
 
+def test_scripts_without_spaces_are_read_letter_by_letter() -> None:
+    entities = Entities(["服装", "连衣裙", "红色", "เสื้อ", "แดง", "シャツ", "रेड"])
+    texts = ["红色连衣裙", "红色 连衣裙", "เสื้อสีแดง", "白いシャツ", "रेड boot", "रे boot", "裙"]
+    assert counts(entities, *texts) == [2, 2, 2, 1, 1, 0, 0]
+
+
 @given(st.lists(st.sampled_from(WORDS), max_size=6))
 def test_counting_agrees_with_a_loop(words: list[str]) -> None:
     names = [["navy", "blue"], ["red"], ["blue"], ["boot"], ["dress"]]

@@ -10,6 +10,7 @@ from openmoon.data.coaugment.product import Product, normal_name
 BRAND_NAMES = frozenset({"brand", "brandname", "manufacturer", "maker", "designer", "publisher", "label"})
 
 _LETTER = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff"  # of scripts that put spaces between words
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # that put none
 _UNITS = "ml|cl|l|mm|cm|m|in|inch|inches|ft|mg|g|kg|oz|lb|lbs|w|v|mah|gb|tb|mb|hz|pcs|pc|pack|pairs?|percent"
 _NUMBERED = re.compile(rf"[^\s,;()]*\d[^\s,;()]*(?:\s(?:{_UNITS})(?![{_LETTER}]))?", re.IGNORECASE)
 _SIZE = re.compile(rf"(?<![{_LETTER}'’-])(?:X{{0,3}}[SL]|M)(?![{_LETTER}'’-])")
@@ -50,16 +51,21 @@ class Brands:
         }
         self._known = {value.casefold() for value in values if value}
         self._longest = max((len(_words(value)) for value in self._known), default=0)
+        unspaced = sorted((value for value in values if re.search(f"[{_UNSPACED}]", value)), key=len, reverse=True)
+        self._unspaced = re.compile("|".join(_whole(value).pattern for value in unspaced), re.IGNORECASE) if unspaced else None
 
     def strangers(self, text: str, product: Product) -> list[str]:
         """Brands of other products that `text` names and nothing in the catalogue's row of `product` does.
 
-        A brand counts where the text capitalises it, so that a shop that sells `Only` may still say "only".
+        A brand counts where the text capitalises it, so that a shop that sells `Only` may still say "only"; in scripts without
+        spaces wherever its letters stand together.
         """
         own = product.words()
         return [name for name in dict.fromkeys(self._named(text)) if not _whole(name).search(own)]
 
     def _named(self, text: str) -> Iterable[str]:
+        if self._unspaced is not None:
+            yield from (match.group() for match in self._unspaced.finditer(text))
         words = list(_words(text))
         for first, word in enumerate(words):
             if word.group()[0].islower():

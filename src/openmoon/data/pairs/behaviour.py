@@ -7,20 +7,21 @@ from collections.abc import Sequence
 import polars as pl
 
 from openmoon.data.schema import ACTIONS
-from openmoon.data.splits import PRIORITY
+from openmoon.data.splits import PRIORITY, normalise_query
 
 STRENGTH = pl.Enum(ACTIONS)
+VISIT = pl.coalesce("session_id", pl.format("{}/{}", "user_id", pl.col("timestamp").dt.date()))
 _SUMMARY = (
     pl.len().alias("count"), pl.col("user_id").unique(maintain_order=True).alias("users"),
-    pl.format("{}/{}", "user_id", "session_id").drop_nulls().unique(maintain_order=True).alias("visits"),
+    pl.format("{}/{}", "user_id", VISIT).drop_nulls().unique(maintain_order=True).alias("visits"),
     pl.col("action").cast(STRENGTH).max().cast(pl.String), pl.col("split").first(),
     pl.col("timestamp").max().alias("latest"),
 )  # fmt: skip
 
 
 def asked_words(text: pl.Expr) -> pl.Expr:
-    """A query's text as it is learnt from: trimmed, single spaces, lower case; null where nothing is left."""
-    text = text.str.replace_all(r"\s+", " ").str.strip_chars().str.to_lowercase()
+    """A query's text as it is learnt from: Unicode NFKC, single spaces, lower case; null where nothing is left."""
+    text = normalise_query(text)
     return pl.when(text != "").then(text)
 
 
@@ -35,9 +36,10 @@ def under_one_label(events: pl.DataFrame) -> pl.DataFrame:
 def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFrame:
     """Distinct (query_text, query_image, product_id) of the events whose action is in `actions`, in order of first use.
 
-    Texts are as in `asked_words`. Events without a query are left out: there is nothing to pair. `count` says how
-    often the pair was chosen, `users` by whom, `visits` in which sessions, `action` is the strongest that it saw
-    (impression < click < cart < purchase), `latest` the last time; `split` is kept for logs that bring their own.
+    Texts are as in `asked_words`. Events without a query are left out: there is nothing to pair. `count` says how often the pair
+    was chosen, `users` by whom, `visits` in which sessions (on a shopper's days where the log has none), `action` is the
+    strongest that it saw (impression < click < cart < purchase), `latest` the last time; `split` is kept for logs that bring
+    their own.
     """
     return (
         events.lazy()
@@ -57,13 +59,12 @@ def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.Dat
     columns are those of `behaviour_pairs`, and `asker`, the first product's id; `catalog` holds product_id, title, image.
     A session is a `session_id`, or a shopper's day where the log has none. Pairs of a product with itself are left out.
     """
-    visit = pl.coalesce("session_id", pl.format("{}/{}", "user_id", pl.col("timestamp").dt.date()))
     second = pl.col("product_id", "timestamp").shift(-1).over("user_id", "visit").name.prefix("next_")
     shown = catalog.lazy().select("product_id", query_text="title", query_image="image")
     return (
         events.lazy()
         .filter(pl.col("action").is_in(list(actions)))
-        .with_columns(visit.alias("visit"))
+        .with_columns(VISIT.alias("visit"))
         .sort("timestamp", maintain_order=True)
         .unique(["user_id", "visit", "product_id"], keep="first", maintain_order=True)
         .select("user_id", "session_id", "action", "split", "product_id", second)

@@ -20,7 +20,8 @@ MOST_REPEATS = 3  # of one pair, where its category is met too seldom
 
 
 def cap_per_user(pairs: pl.DataFrame, most: int) -> pl.DataFrame:
-    """At most `most` pairs of each shopper, their strongest and most frequent; a pair stays if any of its shoppers keeps it."""
+    """Of each shopper the `most` strongest and most frequent pairs; a pair stays if any of its shoppers keeps it, so that the
+    habits of a robot do not take away what others asked for."""
     held = _ranked(pairs).explode("users").group_by("users", maintain_order=True).head(most)
     return _those(pairs, held)
 
@@ -36,10 +37,12 @@ def merge_spus(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_entities(pairs: pl.DataFrame, entities: Entities, least: int) -> pl.DataFrame:
-    """Texts that name fewer than `least` things go: the pair, or where a photo is beside it, the text alone."""
+    """Texts that name fewer than `least` things go: the pair, or where a photo is beside it, the text alone. Pairs that are one
+    pair then are met once."""
     poor = entities.count(pairs["query_text"]) < least
     text = pl.when(~pl.lit(poor)).then("query_text").alias("query_text")
-    return pairs.with_columns(text).filter(pl.any_horizontal(pl.col(*QUERY).is_not_null()))
+    left = pairs.with_columns(text).filter(pl.any_horizontal(pl.col(*QUERY).is_not_null()))
+    return left.unique([*QUERY, "product_id"], keep="first", maintain_order=True)
 
 
 def hardest_queries(pairs: pl.DataFrame, scores: np.ndarray) -> pl.DataFrame:
@@ -53,12 +56,10 @@ def hardest_queries(pairs: pl.DataFrame, scores: np.ndarray) -> pl.DataFrame:
 
 def match_categories(pairs: pl.DataFrame, shares: Mapping[str | None, float]) -> pl.DataFrame:
     """As many pairs, but each category with its share of the impressions: frequent ones lose pairs drawn by hash, rare ones
-    repeat theirs, up to three times. `shares` need not add up to 1; a category without impressions goes."""
-    total = sum(shares.get(category, 0.0) for category in pairs["category"].unique())
-    if not total:
-        return pairs.head(0)
+    repeat theirs, up to three times; what these fall short of goes to the others by their shares. `shares` need not add up to 1;
+    a category without impressions goes."""
     counts = {row["category"]: row["len"] for row in pairs.group_by("category").len().iter_rows(named=True)}
-    factor = {c: min(shares.get(c, 0.0) / total * len(pairs) / n, MOST_REPEATS) for c, n in counts.items()}
+    factor = _factors(counts, shares)
     wanted = np.array([factor[category] for category in pairs["category"]])
     order = pl.DataFrame({"category": pairs["category"], "draw": _draw(pairs)})
     rank = order.select(pl.col("draw").rank("ordinal").over("category") - 1).to_series().to_numpy()
@@ -66,6 +67,23 @@ def match_categories(pairs: pl.DataFrame, shares: Mapping[str | None, float]) ->
     whole = np.floor(wanted)
     times = whole + (rank < np.round((wanted - whole) * size))
     return pairs[np.repeat(np.arange(len(pairs)), times.astype(np.int64))]
+
+
+def _factors(counts: Mapping[str | None, int], shares: Mapping[str | None, float]) -> dict[str | None, float]:
+    """How often each category's pairs are met, 0 to `MOST_REPEATS`."""
+    factor = dict.fromkeys(counts, 0.0)
+    rest = {category: share for category in counts if (share := shares.get(category, 0.0)) > 0}
+    wanted = float(sum(counts.values()))
+    while rest:
+        unit = wanted / sum(rest.values())
+        short = [category for category, share in rest.items() if share * unit > MOST_REPEATS * counts[category]]
+        if not short:
+            return factor | {category: share * unit / counts[category] for category, share in rest.items()}
+        for category in short:
+            factor[category] = float(MOST_REPEATS)
+            wanted -= MOST_REPEATS * counts[category]
+            del rest[category]
+    return factor
 
 
 def impression_shares(events: pl.DataFrame, items: pl.DataFrame) -> dict[str | None, float]:

@@ -1,4 +1,8 @@
-"""What a search text names: product types, brands, materials, colours …, as the catalogue itself calls them."""
+"""What a search text names: product types, brands, materials, colours …, as the catalogue itself calls them.
+
+A name is found as whole words. Where a script puts no spaces between words every letter counts as one, so that a name is found
+wherever its letters stand together.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Iterable
 import polars as pl
 
 MOST_WORDS = 4  # longer attribute values are sentences, not names
+UNSPACED = r"(?:[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*)"
 
 
 class Entities:
@@ -41,7 +46,8 @@ def _levels(path: str) -> list[str]:
 
 def _spaced(texts: pl.Series) -> pl.Series:
     """Words in spaces of their own on both sides: a name is found only as whole words, and neighbours share no space."""
-    words = texts.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+    words = texts.str.normalize("NFKC").str.to_lowercase().str.replace_all(UNSPACED, " ${0} ")
+    words = words.str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ").str.strip_chars()
     singular = words.str.replace_all(r"(ss|x|z|ch|sh)es\b", "$1").str.replace_all(r"(\pL{3,}?)s\b", "$1")
     return pl.select(pl.when(singular != "").then(pl.format(" {} ", singular.str.replace_all(" ", "  ")))
                      .otherwise(pl.when(singular.is_null()).then(None).otherwise(pl.lit("")))).to_series()  # fmt: skip

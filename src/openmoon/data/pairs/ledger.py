@@ -32,9 +32,9 @@ class Ledger:
     entries: list[Entry] = field(default_factory=list)
 
     def apply(self, rule: str, pairs: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
-        """`change` the pairs and write down what it did."""
+        """`change` the pairs, where there are any left, and write down what it did."""
         numbered = pairs.with_row_index("_pair")
-        after = change(numbered)
+        after = numbered if numbered.is_empty() else change(numbered)
         kept = after.unique("_pair")
         dropped = numbered.join(kept.select("_pair"), on="_pair", how="anti", maintain_order="left")
         before = numbered.select("_pair", _text="query_text")
