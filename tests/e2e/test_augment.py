@@ -117,11 +117,19 @@ def test_an_endpoint_is_asked_once_and_its_bad_answers_are_left_out(
     assert not any(b"sk-secret" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_what_goes_wrong_is_one_clear_line(recipe: Path, encoder: Path, tmp_path: Path, cli: Cli) -> None:
+def test_what_goes_wrong_is_one_clear_line(
+    recipe: Path, encoder: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "no encoder has been trained here" in cli("data", "augment", recipe, f"workdir={tmp_path}", ok=False).stderr
     asked = "augment.texts.endpoint={url: 'http://127.0.0.1:9/v1', model: m, retries: 0"
     failed = cli("data", "augment", recipe, f"workdir={tmp_path}", asked + ", key: NO_SUCH_KEY}", "--encoder", encoder, ok=False)
     assert "the environment variable NO_SUCH_KEY is not set" in failed.stderr
+    monkeypatch.setitem(ENVIRONMENT, "A_TORN_KEY", "sk\u2013key")
+    failed = cli("data", "augment", recipe, f"workdir={tmp_path}", asked + ", key: A_TORN_KEY}", "--encoder", encoder, ok=False)
+    assert "A_TORN_KEY holds something that is no key" in failed.stderr
+    assert "sk\u2013" not in failed.stderr
+    typo = cli("data", "augment", recipe, f"workdir={tmp_path}", "augment.texts.protect=[colur]", "--encoder", encoder, ok=False)
+    assert "no product has an attribute 'colur'. Did you mean 'colour'?" in typo.stderr
     failed = cli("data", "augment", recipe, f"workdir={tmp_path}", asked + "}", "--encoder", encoder, ok=False)
     assert "cannot be reached" in failed.stderr
     nothing = ["augment.texts.templates=0", "augment.pictures.per_product=0"]

@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import load_file
 
+from openmoon import ProductEncoder
+from openmoon.data.coaugment.table import origin_of
 from tests.e2e.conftest import COMMAND, ENVIRONMENT, Cli
 from tests.e2e.test_run import until
 
@@ -159,3 +162,9 @@ def test_stage_2_shows_what_was_augmented(recipe: Path, place, cli: Cli) -> None
     plain = place("plain")
     cli("posttrain", recipe, f"workdir={plain}", "posttrain.augment=0")
     assert losses(folder) != losses(plain)
+    table = folder / "augmented" / "augmented.parquet"
+    about = origin_of(table)
+    assert json.loads(about.settings) == {"nearer": 0, "slack": 1}
+    assert about.encoder == ProductEncoder.from_pretrained(folder / "pretrain" / "encoder").fingerprint()
+    pl.read_parquet(table).write_parquet(table, metadata=about._replace(products="others")._asdict())
+    assert "was made of other training products" in cli("posttrain", recipe, *options, "--fresh", ok=False).stderr

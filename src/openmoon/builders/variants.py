@@ -6,14 +6,20 @@ from dataclasses import replace
 
 from openmoon.builders.workspace import Workspace
 from openmoon.console import bar, console
-from openmoon.data.coaugment.table import load_augmented
+from openmoon.data.coaugment.table import load_augmented, origin_of
 from openmoon.data.views import Parts, Variants
+from openmoon.errors import UserError
 from openmoon.io import content_hash
 
 
 def with_variants(work: Workspace, share: float) -> Parts:
-    """The products with what `<workdir>/augmented/augmented.parquet` keeps for them; `UserError` where there is no such table."""
-    augmented = load_augmented(work.recipe.workdir / "augmented" / "augmented.parquet")
+    """The products with what `<workdir>/augmented/augmented.parquet` keeps for them; `UserError` where there is no such table and
+    where it was made of other products."""
+    path = work.recipe.workdir / "augmented" / "augmented.parquet"
+    augmented = load_augmented(path)
+    if origin_of(path).products != training_products(work):
+        raise UserError(f"{path}: was made of other training products, or of other texts and pictures of them. Run "
+                        "`openmoon data augment` again; pictures and answers that are there are not made twice.")  # fmt: skip
     ids = work.items["product_id"].to_list()
     texts, pictures = augmented.texts_of(ids), augmented.images_of(ids)
     paths = [path for row in pictures for path in row]
@@ -27,6 +33,12 @@ def with_variants(work: Workspace, share: float) -> Parts:
     console.print(f"  variants: {sum(map(len, texts)):,} texts and {sum(map(len, images)):,} pictures of "
                   f"{sum(bool(t or i) for t, i in zip(texts, images, strict=True)):,} products")  # fmt: skip
     return replace(work.parts, variants=Variants(texts, images, share))
+
+
+def training_products(work: Workspace) -> str:
+    """Identity of what is augmented, whatever its order: texts and pictures of the training products."""
+    products = work.items.filter(split="train").sort("product_id").select("product_id", "title", "rich", "image_key")
+    return content_hash(products.write_ndjson())[:16]
 
 
 def variants_hash(items: Parts) -> str:

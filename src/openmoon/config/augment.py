@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from openmoon.config.section import Fraction, Section
 
@@ -28,8 +28,14 @@ class EndpointConfig(Section):
     """Requests under way at once."""
     side: int = Field(512, ge=32, le=4096)
     """Pixels of the longer side of the picture that is sent."""
-    max_tokens: int = Field(200, ge=16)
-    """Of an answer."""
+    parameters: dict[str, JsonValue] = Field({"max_tokens": 200, "temperature": 0})
+    """What goes into a request beside model and messages; some models want other names, such as max_completion_tokens."""
+
+    @model_validator(mode="after")
+    def _parameters_leave_the_request_alone(self) -> EndpointConfig:
+        if taken := {"model", "messages", "stream", "n"} & set(self.parameters):
+            raise ValueError(f"parameters may not set {min(taken)!r}: a request names its model and messages, and has one answer")
+        return self
 
 
 class EnrichmentConfig(Section):

@@ -11,6 +11,7 @@ import polars as pl
 
 from openmoon.builders.inference import fast_encoder
 from openmoon.builders.trained import latest_folder, starting_encoder, starts_untrained
+from openmoon.builders.variants import training_products
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
 from openmoon.console import bar, console, plain
@@ -20,11 +21,11 @@ from openmoon.data.coaugment.expansion import VERSION, Expansion, Job, draw_expa
 from openmoon.data.coaugment.gate import Anchors, judge
 from openmoon.data.coaugment.identity import Brands, lost, protected
 from openmoon.data.coaugment.journal import Journal
-from openmoon.data.coaugment.product import Product, products_of
+from openmoon.data.coaugment.product import Product, normal_name, products_of
 from openmoon.data.coaugment.summary import AugmentSummary, summarise
-from openmoon.data.coaugment.table import Made, write_table
+from openmoon.data.coaugment.table import Made, Origin, write_table
 from openmoon.data.coaugment.templates import enrich
-from openmoon.errors import UserError
+from openmoon.errors import UserError, nearest
 from openmoon.io import alone, content_hash, hash_number
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
@@ -55,6 +56,7 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
         work.shop.catalog.select("product_id", "description", "attributes"), on="product_id", how="left", maintain_order="left"
     )
     products = products_of(catalog)
+    _require_attributes(config.texts.protect, products_of(work.shop.catalog))
     made = list(_templates(products, config, recipe.seed))
     with alone(folder):
         if endpoint is not None:
@@ -64,7 +66,8 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
             made += _pictures(work, items, config, folder)
         encoder = fast_encoder(slow, recipe.workdir / "onnx")
         made = _judged(made, work, items, encoder, folder, config)
-        table = write_table(folder / "augmented.parquet", made)
+        origin = Origin(training_products(work), slow.fingerprint(), config.model_dump_json(exclude_defaults=True))
+        table = write_table(folder / "augmented.parquet", made, origin)
         _sheet(folder, table, work, items, config)
     kept = f"{int(table['kept'].sum()):,} of {len(table):,} rows kept"
     console.print(f"  wrote {plain(folder / 'augmented.parquet')} ({kept})")
@@ -72,11 +75,21 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
     return summarise(table, len(products))
 
 
+def _require_attributes(protect: Sequence[str], products: Sequence[Product]) -> None:
+    there = {normal_name(name): name for product in products for name in product.attributes}
+    for name in protect:
+        if normal_name(name) not in there:
+            raise UserError(f"augment.texts.protect: no product has an attribute {name!r}.{nearest(name, there.values())}")
+
+
 def _endpoint(config: EndpointConfig) -> Endpoint:
     key = None
     if config.key is not None and not (key := os.environ.get(config.key)):
         raise UserError(f"augment.texts.endpoint.key: the environment variable {config.key} is not set; it must hold the key of "
                         f"{config.url}. Set it, or use key: null for a server that wants none.")  # fmt: skip
+    if key is not None and not ((key := key.strip()).isascii() and key.isprintable() and " " not in key):
+        raise UserError(f"augment.texts.endpoint.key: the environment variable {config.key} holds something that is no key: "
+                        "expected visible ASCII letters without spaces. Copy the key again.")  # fmt: skip
     settings = config.model_dump(exclude={"key"})
     return Endpoint(**settings, key=key)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from openmoon.data.coaugment.endpoint import Endpoint, Failure, Request, ask_all
+from openmoon.data.coaugment.endpoint import HOPELESS, Endpoint, Failure, Request, ask_all
 from openmoon.data.coaugment.journal import Journal
 from openmoon.data.coaugment.product import Product
 from openmoon.errors import UserError
@@ -25,8 +25,8 @@ KEY = "sk-never-to-be-written"
 Answer = Callable[[dict[str, Any], int], tuple[int, dict[str, str], bytes]]
 
 
-def said(text: str) -> bytes:
-    return json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+def said(text: str, finish: str | None = "stop") -> bytes:
+    return json.dumps({"choices": [{"message": {"content": text}, "finish_reason": finish}]}).encode()
 
 
 class Server(ThreadingHTTPServer):
@@ -115,11 +115,36 @@ def test_the_key_is_written_nowhere(server: Server, answers: Journal, tmp_path: 
     with pytest.raises(UserError, match="HTTP 401 Unauthorized") as error:
         ask(endpoint(server), requests(1), answers)
     assert KEY not in str(error.value)
+    server.answer = lambda body, tries: (401, {}, json.dumps({"error": {"message": f"no such key:\n{KEY}."}}).encode())
+    with pytest.raises(UserError, match=r"HTTP 401 Unauthorized \(no such key: \(the key\)\)\.") as error:
+        ask(endpoint(server), requests(1), answers)
     assert KEY not in repr(endpoint(server))
     assert "\n" not in str(error.value)
     server.answer = lambda body, tries: (200, {}, said("fine"))
     ask(endpoint(server), requests(3), answers)
     assert not any(KEY in path.read_text() for path in tmp_path.rglob("*.jsonl"))
+
+
+def test_a_key_that_is_refused_later_ends_the_run_too(server: Server, answers: Journal) -> None:
+    ask(endpoint(server), requests(1), answers)
+    server.answer = lambda body, tries: (401, {}, b"")
+    with pytest.raises(UserError, match="HTTP 401"):
+        ask(endpoint(server, concurrency=1), requests(8), answers)
+    assert len(server.seen) <= 1 + HOPELESS + 1
+
+
+def test_what_a_model_wants_in_a_request_is_sent(server: Server, answers: Journal) -> None:
+    wanted = {"max_completion_tokens": 500, "reasoning_effort": "low"}
+    ask(endpoint(server, url=server.url + "/?version=3", parameters=wanted), requests(1), answers)
+    ((path, _, body),) = server.seen
+    assert path == "/v1/chat/completions?version=3"
+    assert {name: value for name, value in body.items() if name not in ("model", "messages")} == wanted
+
+
+@pytest.mark.parametrize("url", ["host/v1", "ftp://host/v1", "http://host:80a/v1", "http:///v1"])
+def test_an_address_that_is_none_is_not_asked(url: str, answers: Journal) -> None:
+    with pytest.raises(UserError, match=r"endpoint\.url: .* is no address"):
+        ask(Endpoint(url, "seer-2"), requests(1), answers)
 
 
 def test_a_redirect_does_not_carry_the_key_away(server: Server, answers: Journal) -> None:
@@ -153,6 +178,12 @@ def slow(body: dict[str, Any], tries: int) -> tuple[int, dict[str, str], bytes]:
         (lambda body, tries: (200, {}, b"<html>"), "not a chat-completions answer", 3),
         (lambda body, tries: (200, {}, b'{"choices": []}'), "not a chat-completions answer", 3),
         (lambda body, tries: (200, {}, said("  \n")), "empty answer", 1),
+        (lambda body, tries: (200, {}, said("A mug of fine stonewa", "length")), "cut off in the middle; raise max_tokens", 1),
+        (lambda body, tries: (200, {}, said("A", "content_filter")), "the endpoint's filter", 1),
+        (lambda body, tries: (200, {}, said("a \ud83d mug")), "lone surrogates", 1),
+        (lambda body, tries: (413, {}, b'{"error": {"message": "use max_completion_tokens"}}'), "(use max_completion_tokens)", 1),
+        (lambda body, tries: (413, {}, b'{"detail": ["too large"]}'), "HTTP 413 Request Entity Too Large", 1),
+        (lambda body, tries: (413, {}, b'{"detail": "' + b"x" * 999 + b'"}'), "xxx…)", 1),
         (lambda body, tries: (200, {"Content-Length": "900"}, said("cut off")), "connection broke", 3),
         (slow, "timeout", 3),
     ],

@@ -1,6 +1,6 @@
 """Enriched texts T⁺ by a vision-language model behind an OpenAI-compatible chat-completions endpoint.
 
-Every request is known by the hash of its content: an answer is kept as it comes and never asked, or paid, for again. The
+Every request is known by the hash of its content: a whole answer is kept as it comes and never asked, or paid, for again. The
 key goes into the request's header and nowhere else; redirects, which would carry it elsewhere, are not followed.
 """
 
@@ -12,12 +12,13 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -35,7 +36,8 @@ INSTRUCTIONS = (
 )
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})  # worth another try
 LONGEST_WAIT = 60.0  # seconds between two tries
-HOPELESS = 3  # requests that fail for a fatal reason before anything worked
+HOPELESS = 3  # requests that fail for a fatal reason before the endpoint answered anything
+SAID = 200  # characters of a server's reason
 
 
 class Request(NamedTuple):
@@ -65,13 +67,14 @@ class Endpoint:
     backoff: float = 1.0  # seconds before the second try, doubled for each further one
     concurrency: int = 8
     side: int = 512  # pixels of the longer side of the picture that is sent
-    max_tokens: int = 200
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"max_tokens": 200, "temperature": 0})  # of the request
 
     @property
     def address(self) -> str:
         """The full address of the chat-completions call."""
-        url = self.url.rstrip("/")
-        return url if url.endswith("/chat/completions") else f"{url}/chat/completions"
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        return parts._replace(path=path if path.endswith("/chat/completions") else f"{path}/chat/completions").geturl()
 
 
 def ask_all(
@@ -80,10 +83,11 @@ def ask_all(
 ) -> Iterator[tuple[int, str | Failure]]:
     """Yield the place in `requests` and the text, or why there is none, as they come; new texts go into `answers`.
 
-    Raises `UserError` when the endpoint cannot be reached or refuses the key, `HOPELESS` times before it gave any answer: it
-    would be so for every product. Other failures are only reported, and asked again by the next run.
+    Raises `UserError` for an address that is none, and when the endpoint cannot be reached or refuses the key, `HOPELESS` times
+    before this run had any answer of it: it would be so for every product. Other failures are only reported, and asked again by
+    the next run.
     """  # fmt: skip
-    if not endpoint.url.startswith(("http://", "https://")):
+    if not _is_address(endpoint.url):
         raise UserError(f"augment.texts.endpoint.url: {endpoint.url!r} is no address; expected http(s)://host/v1.")
     succeeded, hopeless = False, 0
     pool = ThreadPoolExecutor(endpoint.concurrency)
@@ -91,8 +95,9 @@ def ask_all(
         pending = {pool.submit(_ask, endpoint, request, answers, sleep): n for n, request in enumerate(requests)}
         for done in as_completed(pending):
             try:
-                answer: str | Failure = done.result()
-                succeeded = True
+                text, fresh = done.result()
+                succeeded |= fresh
+                answer: str | Failure = text
             except Failure as failure:
                 hopeless += failure.fatal
                 if not succeeded and hopeless >= min(HOPELESS, len(requests)):
@@ -105,9 +110,20 @@ def ask_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ask(endpoint: Endpoint, request: Request, answers: Journal, sleep: Callable[[float], object]) -> str:
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _ask(endpoint: Endpoint, request: Request, answers: Journal, sleep: Callable[[float], object]) -> tuple[str, bool]:
+    """The text, and whether the endpoint was asked for it now."""
     body = _body(endpoint, request)
-    return str(answers.once(content_hash(endpoint.address, body), lambda: _with_retries(endpoint, body, sleep)))
+    key = content_hash(endpoint.address, body)
+    known = key in answers
+    return str(answers.once(key, lambda: _with_retries(endpoint, body, sleep))), not known
 
 
 def _with_retries(endpoint: Endpoint, body: bytes, sleep: Callable[[float], object]) -> str:
@@ -129,8 +145,7 @@ def _body(endpoint: Endpoint, request: Request) -> bytes:
     if request.picture is not None:
         content.append({"type": "image_url", "image_url": {"url": _data_url(request.picture, endpoint.side)}})
     messages = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": content}]
-    asked = {"model": endpoint.model, "messages": messages, "max_tokens": endpoint.max_tokens, "temperature": 0}
-    return json.dumps(asked, ensure_ascii=False).encode()
+    return json.dumps({"model": endpoint.model, "messages": messages, **endpoint.parameters}, ensure_ascii=False).encode()
 
 
 def _data_url(path: Path, side: int) -> str:
@@ -163,7 +178,8 @@ def _post(endpoint: Endpoint, body: bytes) -> bytes:
     except urllib.error.HTTPError as error:
         with error:
             wait = error.headers.get("Retry-After", "") if error.headers else ""
-        raise Failure(f"HTTP {error.code} {http.client.responses.get(error.code, '')}".strip(),
+            said = _reason(error, endpoint.key)
+        raise Failure(f"HTTP {error.code} {http.client.responses.get(error.code, '')}".strip() + said,
                       fatal=error.code in (301, 302, 303, 307, 308, 400, 401, 403, 404, 405), passing=error.code in PASSING,
                       wait=float(wait) if wait.isdigit() else 0.0) from error  # fmt: skip
     except TimeoutError as error:
@@ -177,14 +193,35 @@ def _post(endpoint: Endpoint, body: bytes) -> bytes:
         raise Failure(f"connection broke ({type(error).__name__})", passing=True) from error
 
 
+def _reason(error: urllib.error.HTTPError, key: str | None) -> str:
+    """What the server says of a refusal, in one short line without the key; nothing where it says nothing readable."""
+    try:
+        said = json.loads(error.read())
+        said = said.get("error", said.get("detail", said.get("message")))
+        said = said.get("message") if isinstance(said, dict) else said
+    except (ValueError, AttributeError, OSError, http.client.HTTPException):
+        return ""
+    if not isinstance(said, str):
+        return ""
+    said = "".join(letter if letter.isprintable() else " " for letter in said)
+    said = " ".join((said.replace(key, "(the key)") if key else said).split())
+    return f" ({said[:SAID].rstrip('.')}{'…' if len(said) > SAID else ''})" if said else ""
+
+
 def _text_of(response: bytes) -> str:
     try:
-        content = json.loads(response)["choices"][0]["message"]["content"]
+        choice = json.loads(response)["choices"][0]
+        content = choice["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise Failure("not a chat-completions answer", passing=True) from error
     if isinstance(content, list):  # some servers answer in parts
         content = " ".join(part.get("text", "") for part in content if isinstance(part, dict))
     text = " ".join(content.split()).strip('"“” ') if isinstance(content, str) else ""
+    if choice.get("finish_reason") in ("length", "content_filter"):
+        raise Failure("cut off by the endpoint's filter" if choice["finish_reason"] == "content_filter" else
+                      "cut off in the middle; raise max_tokens in augment.texts.endpoint.parameters")  # fmt: skip
     if not text:
         raise Failure("empty answer")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Failure("holds letters that are none (lone surrogates)")
     return text

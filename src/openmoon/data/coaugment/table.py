@@ -34,8 +34,17 @@ class Made(NamedTuple):
     reason: str | None = None
 
 
-def write_table(path: Path, rows: Iterable[Made]) -> pl.DataFrame:
-    """Write `path` atomically and return the table; its rows are sorted by product, kind and source, then as they came."""
+class Origin(NamedTuple):
+    """What a table was made of: identity of the products, fingerprint of the encoder that judged, the settings as JSON."""
+
+    products: str
+    encoder: str
+    settings: str
+
+
+def write_table(path: Path, rows: Iterable[Made], origin: Origin) -> pl.DataFrame:
+    """Write `path` atomically, with its `origin` in the file's metadata, and return the table; its rows are sorted by product,
+    kind and source, then as they came."""
     records = [
         (row.product_id, row.kind, row.text, row.image, row.source, json.dumps(row.recipe or {}, ensure_ascii=False),
          row.score, row.reason is None, row.reason)
@@ -43,8 +52,14 @@ def write_table(path: Path, rows: Iterable[Made]) -> pl.DataFrame:
     ]  # fmt: skip
     table = pl.DataFrame(records, SCHEMA, orient="row").sort("product_id", "kind", "source", maintain_order=True)
     with atomic_path(path) as temporary:
-        table.write_parquet(temporary)
+        table.write_parquet(temporary, metadata=origin._asdict())
     return table
+
+
+def origin_of(path: Path) -> Origin:
+    """What the table at `path` was made of; empty texts for what it does not say."""
+    said = pl.read_parquet_metadata(path)
+    return Origin(*(said.get(name, "") for name in Origin._fields))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
 ANY_PHRASES = ("{name}: {value}", "{name} {value}")
 SAME_NAMES = {
     "color": "colour", "basecolour": "colour", "basecolor": "colour", "maincolour": "colour", "maincolor": "colour",
-    "fabric": "material", "usage": "use", "occasion": "use", "brandname": "brand", "manufacturer": "brand", "style": "pattern",
+    "fabric": "material", "usage": "use", "occasion": "use", "brandname": "brand", "manufacturer": "brand",
 }  # fmt: skip
 FRAMES = (
     "{head}. {kind}, {facts}.", "{head}: {facts}.", "{kind}: {head}, {facts}.", "{head}, {facts}.", "{head}. {facts}.",
