@@ -138,6 +138,8 @@ def test_mistakes_are_named(override: str, message: str) -> None:
 def test_queries_to_embed_need_events() -> None:
     with pytest.raises(UserError, match=r"embed\.queries embeds the queries of the events, but there is no events table"):
         load_recipe(FOLDER / "fashion.yaml", ["data.events=null", "embed.queries=true"])
+    with pytest.raises(UserError, match=r"experts come with stage 2, which posttrain: null switches off"):
+        load_recipe(FOLDER / "fashion.yaml", ["posttrain=null", "encoder.fusion.experts=4"])
 
 
 def test_environment_variables_with_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

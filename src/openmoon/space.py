@@ -24,7 +24,14 @@ def space_statistics(vectors: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def effective_rank(vectors: Tensor) -> float:
-    """Of unit vectors (B, D), 1..min(B, D) (Roy & Vetterli 2007: exp of the entropy of the normalised singular values)."""
-    singular = torch.linalg.svdvals(vectors.double())
+    """Of unit vectors (B, D), 1..min(B, D) (Roy & Vetterli 2007: exp of the entropy of the normalised singular values: the roots
+    of the eigenvalues of XᵀX or XXᵀ)."""
+    if len(vectors) < vectors.shape[1]:
+        gram = vectors.double() @ vectors.double().T
+    else:
+        gram = vectors.new_zeros(vectors.shape[1], vectors.shape[1], dtype=torch.float64)
+        for some in vectors.split(ROWS):
+            gram += some.double().T @ some.double()
+    singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
     share = singular / singular.sum()
     return float((-(share * share.clamp(min=1e-12).log()).sum()).exp())

@@ -6,13 +6,16 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 
 from openmoon.builders.objective import Built, build_objective
 from openmoon.builders.pair_table import build_mix
 from openmoon.config import EncoderConfig, PosttrainConfig, Spare
 from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.models.encoder import build_encoder
+from openmoon.training.filtering import SampleFilter
 from openmoon.training.negatives import NONE
+from openmoon.training.plan import Encoded, StepOutput
 from tests.training.test_objectives import N, items, pairs
 
 
@@ -21,6 +24,18 @@ def built(config: EncoderConfig, experts: int = 4, **given: Any) -> Built:
     encoder = build_encoder(config.model_copy(update={"fusion": fusion}))
     posttrain = PosttrainConfig.model_validate(given)
     return build_objective(posttrain, encoder, pairs(), items(), np.arange(N) // 2, build_mix(posttrain), NONE)
+
+
+def step(made: Built, config: EncoderConfig) -> StepOutput:
+    """Of random vectors and routings."""
+    plan = made.objective(np.arange(20), np.random.default_rng(0), 0.5)
+    random = torch.Generator().manual_seed(0)
+    encoded = []
+    for views in plan.views:
+        vectors = torch.randn(len(views.texts), max(config.dims), generator=random)
+        routing = torch.rand(len(views.texts), 3, 1, 4, generator=random)
+        encoded.append(Encoded(vectors / vectors.norm(dim=1, keepdim=True), routing / routing.sum(-1, keepdim=True)))
+    return plan.loss(encoded)
 
 
 def test_weights_of_objectives_need_experts_and_can_be_left_out(tiny_config: EncoderConfig) -> None:
@@ -40,6 +55,29 @@ def test_a_queue_is_used_as_the_recipe_wants(tiny_config: EncoderConfig, on: boo
     assert contrast.queue is not None
     assert (contrast.queue.size, contrast.queue.moments, contrast.queue_still) == (64, on, True)
     assert built(tiny_config, negatives={"queue": 64, "queue_still": on}).contrast.queue_still == on
+
+
+def test_what_is_filtered_follows_the_recipe(tiny_config: EncoderConfig) -> None:
+    assert built(tiny_config).contrast.filter is None
+    given = {"kappa": 3.0, "delta": 0.4, "start": 0.2, "hardest": 2, "rescale": True}
+    assert built(tiny_config, filter=given).contrast.filter == SampleFilter(**given)
+
+
+@pytest.mark.parametrize("given", [{"objectives": "mix"}, {"objectives": "dual", "alignment": {"weighted": False}}])
+def test_load_balance_counts_as_the_recipe_wants(tiny_config: EncoderConfig, given: dict[str, Any]) -> None:
+    made = {weight: step(built(tiny_config, load_balance=weight, **given), tiny_config).losses for weight in (0.5, 2.0)}
+    assert made[0.5]["load balance"] > 0
+    torch.testing.assert_close(made[2.0]["load balance"], 4 * made[0.5]["load balance"])
+
+
+@pytest.mark.parametrize("naive", [False, True])
+def test_weights_have_a_gradient_where_they_are_naive(tiny_config: EncoderConfig, naive: bool) -> None:
+    made = built(tiny_config, objectives="dual", load_balance=0, alignment={"naive": naive, "sparsity": 0, "weight_balance": 0})
+    matrix = made.heads["alignment"]
+    assert isinstance(matrix, AlignmentMatrix)
+    torch.stack(list(step(made, tiny_config).losses.values())).sum().backward()
+    gradient = next(matrix.parameters()).grad
+    assert (gradient is not None and bool(gradient.abs().sum() > 0)) == naive
 
 
 def test_what_is_spared_follows_the_recipe(tiny_config: EncoderConfig) -> None:

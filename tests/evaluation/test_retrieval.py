@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from openmoon.errors import UserError
 from openmoon.evaluation.results import RetrievalResult
@@ -28,6 +29,37 @@ class Bags:
     def __call__(self, inputs):
         self.seen += inputs
         return np.stack([word_vector(" ".join(one.values()).replace("_", " ").split()) for one in inputs])
+
+
+class Given:
+    """As Bags, in another form."""
+
+    def __init__(self, form):
+        self.form = form
+
+    def __call__(self, inputs):
+        return self.form(Bags()(inputs))
+
+
+@pytest.mark.parametrize("form", [
+    np.ndarray.tolist, np.float16, lambda found: torch.tensor(found, requires_grad=True), lambda found: list(torch.tensor(found)),
+    lambda found: torch.tensor(found).bfloat16(),
+])  # fmt: skip
+def test_vectors_may_come_in_any_form(form):
+    plain, other = (evaluate({"bags": encode}).cells for encode in (Bags(), Given(form)))
+    for one, two in zip(plain, other, strict=True):
+        assert one.metrics["bags"] == pytest.approx(two.metrics["bags"])
+
+
+@pytest.mark.parametrize(("form", "message"), [
+    (lambda found: 3 * found, "a vector has length 3; .* make all of length 1"),
+    (lambda found: [[1.0], [1.0, 2.0]], "what it gives is no table of numbers"),
+    (lambda found: found[0], "expected vectors of shape"),
+    (lambda found: found * np.nan, "NaN or infinity"),
+])  # fmt: skip
+def test_vectors_that_cannot_be_ranked_are_refused(form, message):
+    with pytest.raises(UserError, match=f"encoder 'bags': .*{message}"):
+        evaluate({"bags": Given(form)})
 
 
 def untuned():

@@ -35,6 +35,21 @@ def test_sentence_transformers_gives_the_same_vectors(
         np.testing.assert_allclose(model.encode(batch), tiny_encoder.encode(batch), atol=1e-5)
 
 
+def test_what_sentence_transformers_saves_is_an_encoder_again(
+    tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path
+) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    model = sentence_transformers.SentenceTransformer(str(tmp_path / "encoder"), trust_remote_code=True, device="cpu")
+    model.prompts = {"query": "wanted: "}
+    inputs = [{"text": "lamp", "image": str(picture)} for picture in pictures]
+    for name in ("new", "encoder"):
+        model.save_pretrained(str(tmp_path / name))
+        again = sentence_transformers.SentenceTransformer(str(tmp_path / name), trust_remote_code=True, device="cpu")
+        assert again.prompts["query"] == "wanted: "
+        for found in (again.encode(inputs), ProductEncoder.from_pretrained(tmp_path / name).encode(inputs)):
+            np.testing.assert_allclose(found, tiny_encoder.encode(inputs), atol=1e-5)
+
+
 def test_cached_losses_of_sentence_transformers_train_it(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
     """A gradient cache cuts batches of any composition into parts; its gradient is that of the whole."""
     from sentence_transformers.sentence_transformer.losses import (

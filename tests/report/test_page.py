@@ -151,6 +151,12 @@ def test_curves_say_in_words_what_they_show():
     assert throughput(LOG, "pretrain") is None
 
 
+def test_what_a_filter_keeps_is_drawn_over_all_objectives():
+    log = [{"stage": "s", "step": n, "kept, queries": 0.5 + n / 10, "kept, products": 0.7} for n in (1, 2)]
+    (chart,) = charts_by_stage(log)["s"]
+    assert chart.alt == "Share of the batch that counts fully of s: 0.65 at step 1, 0.7 at step 2; last 0.7"
+
+
 def test_long_runs_do_not_grow_the_page():
     short, long = (
         charts_by_stage([{"stage": "s", "step": s, "loss": 1 / (1 + s)} for s in range(n)])["s"][0]

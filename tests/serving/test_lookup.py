@@ -21,6 +21,7 @@ def test_vectors_of_anyone_are_looked_up_by_id(tmp_path: Path) -> None:
     vectors_table(tmp_path / "v.parquet", [7, 8, 9])
     lookup = VectorLookup(tmp_path / "v.parquet")
     np.testing.assert_array_equal(lookup(["9", "7"]), [[4, 5], [0, 1]])
+    np.testing.assert_array_equal(lookup(["9", "7", "9"]), [[4, 5], [0, 1], [4, 5]])
     with pytest.raises(UserError, match=r"no vector of 1 of the 2 products that are measured, such as '5'"):
         lookup(["9", "5"])
 

@@ -21,6 +21,15 @@ def test_known_spaces() -> None:
     assert one["effective_rank"] == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40), (3, 3)])
+def test_effective_rank_against_singular_values(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]) -> None:
+    monkeypatch.setattr(space, "ROWS", 16)
+    vectors = F.normalize(torch.randn(shape, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, shape[1] + 1), dim=1)
+    share = torch.linalg.svdvals(vectors.double())
+    share = share / share.sum()
+    assert space.effective_rank(vectors) == pytest.approx(float((-(share * share.log()).sum()).exp()), rel=1e-9)
+
+
 def test_mean_cosine_and_uniformity_against_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space, "ROWS", 4)  # the nine rows meet the others in three parts
     vectors = F.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), dim=1)

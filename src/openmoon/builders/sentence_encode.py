@@ -16,6 +16,8 @@ from openmoon.errors import UserError
 from openmoon.io import content_hash
 from openmoon.models.encoder import weights_of
 
+PICTURES = 32  # decoded at once: the models want them whole
+
 
 class SentenceEncode:
     """`Encode` of a model that `SentenceTransformer` loads.
@@ -49,9 +51,11 @@ class SentenceEncode:
         vectors: np.ndarray | None = None
         for kind in dict.fromkeys(kinds):
             rows = [row for row, found in enumerate(kinds) if found == kind]
-            part = self._vectors(kind, [inputs[row] for row in rows])
-            vectors = np.empty((len(inputs), part.shape[1]), np.float32) if vectors is None else vectors
-            vectors[rows] = part
+            step = PICTURES if "image" in kind else len(rows)
+            for some in (rows[start : start + step] for start in range(0, len(rows), step)):
+                part = self._vectors(kind, [inputs[row] for row in some])
+                vectors = np.empty((len(inputs), part.shape[1]), np.float32) if vectors is None else vectors
+                vectors[some] = part
         assert vectors is not None
         return vectors
 

@@ -60,6 +60,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _experts_are_trained(self) -> Recipe:
+        if self.encoder.fusion.experts and self.posttrain is None:
+            raise ValueError("encoder.fusion.experts come with stage 2, which posttrain: null switches off; leave one out")
+        return self
+
+    @model_validator(mode="after")
     def _queries_are_in_events(self) -> Recipe:
         if self.embed.queries and self.data.events is None:
             raise ValueError("embed.queries embeds the queries of the events, but there is no events table; name it in "

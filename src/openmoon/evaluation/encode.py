@@ -8,8 +8,11 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
+import torch
 
 from openmoon.errors import UserError
+
+LONGEST = 1.01  # of a vector of length 1 in few bits
 
 
 class Encode(Protocol):
@@ -46,17 +49,21 @@ def encode_table(
     """Vectors (N, d) float32 of the rows of `table` (text and/or image, nulls are missing parts).
 
     They lie on disk in an unnamed temporary file; `chunk` of them are in memory at a time and `advance` is told how
-    many were done. Raises `UserError` naming the encoder when a vector is not finite or the shape is not (N, d).
+    many were done. Raises `UserError` naming the encoder when a vector is not finite or longer than 1, and when the shape is not
+    (N, d).
     """
     vectors: np.ndarray | None = None
     for start in range(0, len(table), chunk):
         rows = table.slice(start, chunk).iter_rows(named=True)
         inputs = [{key: value for key, value in row.items() if value is not None} for row in rows]
-        found = np.asarray(encode(inputs), np.float32)
+        found = _as_array(encode(inputs), name)
         if found.ndim != 2 or len(found) != len(inputs):
             raise UserError(f"encoder {name!r}: expected vectors of shape ({len(inputs)}, d), got {found.shape}.")
         if not np.isfinite(found).all():
             raise UserError(f"encoder {name!r}: vectors hold NaN or infinity; training or export broke it.")
+        if (longest := float(np.linalg.norm(found, axis=1).max(initial=0))) > LONGEST:
+            raise UserError(f"encoder {name!r}: a vector has length {longest:.3g}; they are ranked by their products: "
+                            "make all of length 1 (in sentence-transformers: encode(…, normalize_embeddings=True)).")  # fmt: skip
         if vectors is None:
             vectors = _on_disk((len(table), found.shape[1]))
         vectors[start : start + len(inputs)] = found
@@ -64,6 +71,19 @@ def encode_table(
     if vectors is None:
         raise ValueError("nothing to encode")
     return vectors
+
+
+def _as_array(found: object, name: str) -> np.ndarray:
+    """What an encoder gives as float32: an array, a tensor of any kind, or a list of either."""
+    try:
+        if isinstance(found, (list, tuple)) and found and isinstance(found[0], torch.Tensor):
+            found = torch.stack(list(found))
+        if isinstance(found, torch.Tensor):
+            found = found.detach().float().cpu().numpy()
+        return np.asarray(found, np.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"encoder {name!r}: what it gives is no table of numbers ({reason}); expected (N, d).") from error
 
 
 def _on_disk(shape: tuple[int, int]) -> np.ndarray:

@@ -53,7 +53,7 @@ def write_card(encoder: ProductEncoder, folder: Path) -> None:
 
 
 def write_sentence_transformers_files(folder: Path) -> None:
-    """modules.json and its companion, so that `SentenceTransformer(folder)` finds `openmoon.models.interop`."""
+    """modules.json and its companion: `SentenceTransformer(folder, trust_remote_code=True)` finds `openmoon.models.interop`."""
     module = {"idx": 0, "name": "0", "path": "", "type": "openmoon.models.interop.SentenceTransformerModule"}
     write_json(folder / "modules.json", [module])
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine", "prompts": {}})

@@ -101,8 +101,6 @@ class ProductEncoder(nn.Module):
         default config.json says nothing of it, since whoever trained the weights last must know. Raises `UserError` where the
         disk is full and for a folder that holds something else than a saved encoder, which is left alone.
         """
-        from safetensors.torch import save
-
         from openmoon.models.card import write_card, write_sentence_transformers_files
 
         folder = Path(folder)
@@ -110,15 +108,21 @@ class ProductEncoder(nn.Module):
             raise UserError(f"{folder}: the folder holds something that is not a saved encoder; choose an empty or a new one.")
         with atomic_path(folder) as out:
             out.mkdir()
-            learnt = {} if learnt_until is None else {KEY: to_text(learnt_until) or None}
-            facts = {"format": FORMAT, "fingerprint": self.fingerprint(), **learnt, "encoder": self.config.model_dump()}
-            write_json(out / "config.json", facts)
-            weights = {name: t.contiguous() for name, t in self.state_dict().items()}
-            (out / "model.safetensors").write_bytes(save(weights))  # save_file does not raise OSError on a full disk
-            save_image_trunk(self.image, out)
-            save_text_trunk(self.text, out)
+            self.write_into(out, {} if learnt_until is None else {KEY: to_text(learnt_until) or None})
             write_sentence_transformers_files(out)
             write_card(self, out)
+
+    def write_into(self, folder: Path, facts: Mapping[str, str | None] | None = None) -> None:
+        """Write config.json, where `facts` are added, weights, trunks and tokenizer into a folder that is there; what else it
+        holds stays."""
+        from safetensors.torch import save
+
+        about = {"format": FORMAT, "fingerprint": self.fingerprint(), **(facts or {}), "encoder": self.config.model_dump()}
+        write_json(folder / "config.json", about)
+        weights = {name: t.contiguous() for name, t in self.state_dict().items()}
+        (folder / "model.safetensors").write_bytes(save(weights))  # save_file does not raise OSError on a full disk
+        save_image_trunk(self.image, folder)
+        save_text_trunk(self.text, folder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> ProductEncoder:

@@ -1,4 +1,5 @@
-"""A saved encoder is also a sentence-transformers model: `SentenceTransformer(folder)` gives the same vectors."""
+"""A saved encoder is also a sentence-transformers model: `SentenceTransformer(folder, trust_remote_code=True)` gives the same
+vectors. Without the flag sentence-transformers refuses modules that are not its own, as this one."""
 
 from __future__ import annotations
 
@@ -74,7 +75,8 @@ class SentenceTransformerModule(InputModule):
         return self.encoder.dim
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        self.encoder.save_pretrained(output_path)
+        """Into a folder of sentence-transformers, which writes its own files there."""
+        self.encoder.write_into(Path(output_path))
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", *_: Any, **__: Any) -> SentenceTransformerModule:

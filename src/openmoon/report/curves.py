@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 
 from openmoon.report.plots import BEST, LINE, SOFT, Chart, svg
 
+KEPT = "kept"
 CHARTS = {
     "loss": "Loss",
     "val.score": "Validation score",
     "temperature": "Temperature τ",
     "mean_cosine": "Mean pairwise cosine",
     "effective_rank": "Effective rank",
+    KEPT: "Share of the batch that counts fully",
     "lr": "Learning rate",
 }  # logged name (dots go into dictionaries): title; the order of the page
 POINTS = 300  # of a curve at most: a longer run is averaged over equal stretches of steps
@@ -46,6 +48,9 @@ def _series(lines: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, 
 
 
 def _get(line: Mapping[str, Any], name: str) -> Any:
+    if name == KEPT:  # of each of the five objectives, or of all pairs
+        shares = [share for what, share in line.items() if what.startswith(KEPT)]
+        return sum(shares) / len(shares) if shares else None
     value: Any = line
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

@@ -22,7 +22,8 @@ class VectorLookup:
         next(iter_vectors(path, rows=1), None)  # a table that cannot be read is said at once
 
     def __call__(self, product_ids: Sequence[str]) -> np.ndarray:
-        rows = {name: row for row, name in enumerate(product_ids)}
+        wanted = list(dict.fromkeys(product_ids))
+        rows = {name: row for row, name in enumerate(wanted)}
         vectors: np.ndarray | None = None
         found = np.zeros(len(rows), bool)
         for ids, chunk in iter_vectors(self.path):
@@ -32,15 +33,15 @@ class VectorLookup:
             if here:
                 to, of = np.array(here).T
                 if found[to].any() or len(np.unique(to)) < len(to):
-                    twice = product_ids[int(to[found[to]][0] if found[to].any() else np.flatnonzero(np.bincount(to) > 1)[0])]
+                    twice = wanted[int(to[found[to]][0] if found[to].any() else np.flatnonzero(np.bincount(to) > 1)[0])]
                     raise UserError(f"{self.path}: has several vectors of product {twice!r}; keep one.")
                 vectors[to], found[to] = chunk[of], True
         if vectors is None or not found.all():
-            missing = product_ids[int(np.flatnonzero(~found)[0])]
+            missing = wanted[int(np.flatnonzero(~found)[0])]
             raise UserError(
                 f"{self.path}: has no vector of {(~found).sum():,} of the {len(rows):,} products that are measured, such as "
                 f"{missing!r}; all systems are measured on the same products, embed these too."
             )
         if not np.isfinite(vectors).all():
             raise UserError(f"{self.path}: vectors hold NaN or infinity; what made them broke them.")
-        return vectors
+        return vectors if len(wanted) == len(product_ids) else vectors[[rows[name] for name in product_ids]]

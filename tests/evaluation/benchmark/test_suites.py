@@ -66,8 +66,10 @@ def test_mbe(tmp_path, read):
     picture(data / "q1.jpg", 9)
     again = mbe_row(3, id="99", doc_title="title 1", doc_image=mbe_row(1)["doc_image"])
     lines(data / "MBE_test.jsonl", [mbe_row(1), mbe_row(2), again])
-    lines(data / "MBE_train.jsonl", [mbe_row(number) for number in range(10, 14)])
+    known = [mbe_row(2, doc_title="other words"), mbe_row(20, doc_title="title 1", doc_image=mbe_row(1)["doc_image"])]
+    lines(data / "MBE_train.jsonl", [*(mbe_row(number) for number in range(10, 14)), *known])
     suite = read("mbe")
+    assert any("2 of 6 train lines are products of the test file" in note for note in suite.notes)
     assert suite.pool["product_id"].to_list() == ["1", "2"]  # the third line sells the first product again
     assert suite.pool["image"].to_list() == [str(data / "images" / "1.jpg"), str(data / "images" / "2.jpg")]
     assert suite.queries.rows() == [
@@ -79,8 +81,36 @@ def test_mbe(tmp_path, read):
     assert suite.attributes["industry"][0] == "clothes"
     assert "empty" not in suite.attributes.columns
     assert suite.examples.filter(split="train").height == 4
-    assert any("4 of 7 lines name a picture that is not in" in note for note in suite.notes)
+    assert any("4 of 9 lines name a picture that is not in" in note for note in suite.notes)
     assert suite.own == frozenset()
+
+
+def test_mbe_in_parts(tmp_path, read):
+    data = tmp_path / "data"
+    for part in range(2):
+        lines(data / f"test-0000{part}-of-00002.jsonl", [mbe_row(number) for number in range(part * 3, part * 3 + 3)])
+    assert read("mbe").pool["product_id"].to_list() == list("012345")
+    (data / "test-00000-of-00002.jsonl").unlink()
+    with pytest.raises(UserError, match=r"of the test file there are 1 parts, test-00001-of-00002\.jsonl …, not all"):
+        read("mbe")
+    (data / "test-00001-of-00002.jsonl").rename(data / "test_old.jsonl")
+    lines(data / "test_new.jsonl", [mbe_row(0)])
+    with pytest.raises(UserError, match=r"several files may be the test file: test_new.jsonl, test_old.jsonl; keep one"):
+        read("mbe")
+
+
+def test_mbe_in_forms_that_are_not_documented(tmp_path, read):
+    test = tmp_path / "data" / "test.jsonl"
+    lines(test, [mbe_row(0, doc_attributes={"colour": "red", "size": "L"}, doc_image="/9j/" + "A" * 5000)])
+    suite = read("mbe")
+    assert suite.attributes.columns == [name for name in suite.attributes.columns if '"' not in name]
+    assert suite.pool["image"].null_count() == 1
+    assert _attributes('{"colour": "red", "size": "L", "none": null}') == {"colour": "red", "size": "L"}
+    with pytest.raises(UserError, match=r"doc_attributes: '\{colour' is no object"):
+        _attributes("{colour")
+    lines(test, [mbe_row(0), mbe_row(1, id=None)])
+    with pytest.raises(UserError, match=r"test.jsonl: 1 of 2 records have no 'id'"):
+        read("mbe")
 
 
 def test_mbe2_without_queries_and_train(tmp_path, read):
@@ -120,6 +150,8 @@ def test_m5product(tmp_path, read):
     assert suite.examples.filter(split="train")["example_id"].to_list() == ["t1"]  # q is measured, so it does not teach
     assert suite.attributes["colour"].to_list() == ["red"] * 5
     assert suite.queries["query_image"].null_count() == 1
+    (data / "query.txt").write_text("q\ng1\nunused\n")
+    assert "1 of 3 queries are left out: no gallery item has their label" in read("m5product").notes
     by_id = {row["item_id"]: {"title": row["caption"], "label": row["label"], "url": ""} for row in rows}
     (data / "meta_info.json").write_text(json.dumps(by_id))
     assert read("m5product").pool["title"].to_list() == suite.pool["title"].to_list()

@@ -47,6 +47,7 @@ def test_five_directions_with_their_pools(suite, bags):
     assert found["i→mm"].metrics["chance"]["recall@1"] == pytest.approx(1 / 3)
     assert any("1 labelled queries are left out" in note for note in notes)
     assert any("2 products of the pool have only" in note for note in notes)
+    assert "bags: effective rank of the pool's vectors: title+image 3, image 2, title 2" in notes
 
 
 def test_a_query_that_is_part_of_the_item_is_no_task(suite, bags):

@@ -26,14 +26,17 @@ MAX_QUERIES = 20_000  # of each kind; of more a random sample is asked
 def retrieval_task(
     systems: Sequence[System], suite: Suite, seed: int = 0, progress: bool = False
 ) -> tuple[list[str], list[Cell], list[str]]:
-    """Names of the systems (chance, BM25, then `systems`), a cell for each direction, and what was left out and why.
+    """Names of the systems (chance, BM25, then `systems`), a cell for each direction, and in words what was left out and why, and
+    the effective rank of each encoder's vectors of the pool.
 
     A direction in which query and item share a part that is the item's own (`Suite.own`) is left out: it is found by being
     equal. Tables of vectors hold products, not queries, so nothing is defined for them. An item of a pool of both parts has
     at least one of them.
     """
     directions, notes = _directions(suite, seed)
-    names, cells, _ = compare({s.name: s.encode for s in systems if s.encode is not None}, directions, progress)
+    names, cells, ranks = compare({s.name: s.encode for s in systems if s.encode is not None}, directions, progress)
+    notes += [f"{name}: effective rank of the pool's vectors: {', '.join(f'{view} {rank:.0f}' for view, rank in views.items())}"
+              for name, views in ranks.items() if views]  # fmt: skip
     without = [system.name for system in systems if system.encode is None]
     cells = [cell.model_copy(update={"metrics": cell.metrics | dict.fromkeys(without)}) for cell in cells]
     return [name for name in names if name not in {s.name for s in systems}] + [s.name for s in systems], cells, notes

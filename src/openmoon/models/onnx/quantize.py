@@ -37,7 +37,8 @@ def quantize_by_pictures(graph: Path, path: Path, batches: list[np.ndarray]) -> 
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     if not batches:
-        raise UserError("export: int8 takes its ranges from the catalogue's pictures, but none can be read.")
+        raise UserError("export: int8 takes its ranges from the catalogue's pictures, but none can be read. Export without int8 "
+                        "(--no-int8), or mend the pictures.")  # fmt: skip
 
     class Pictures(CalibrationDataReader):
         def __init__(self) -> None:

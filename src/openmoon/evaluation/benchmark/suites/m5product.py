@@ -54,6 +54,8 @@ def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]
         notes.append(f"{itself:,} of {listed:,} gallery items are queries too and are not in the pool")
     asked = query.select("label", query_text="title", query_image="image")
     right = asked.join(gallery.select("label", "product_id"), on="label", maintain_order="left_right")
+    if unanswered := query.join(gallery, on="label", how="anti").height:
+        notes.append(f"{unanswered:,} of {query.height:,} queries are left out: no gallery item has their label")
     measured = pl.concat([query, gallery]).unique("product_id", keep="first", maintain_order=True)
     examples = pl.concat([
         measured.with_columns(split=pl.lit("test")),

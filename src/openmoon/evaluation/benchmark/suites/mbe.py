@@ -8,6 +8,7 @@ with a product a line: `id`, `doc_title`, `doc_image` (an address or a file name
   the products' own title and picture;
 - lines with equal title and picture are one product, called by the `id` of the first;
 - pictures lie in the data folder under their name, or in its `images/` under the last part of their address;
+- a train line whose id, or title and picture, is in the test file teaches nothing;
 - the category of the zero-shot task is the finest `doc_cate…_name`; industry and coarser levels are probed.
 
 No public description of MBE2.0's fields was found. It is read by the same names; where they differ, the error lists what the
@@ -16,16 +17,18 @@ file has.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
+from openmoon.errors import UserError
 from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite, own_queries
 from openmoon.evaluation.benchmark.suites.records import (
     MOST_TAUGHT,
     attribute_table,
-    find_file,
+    find_shards,
     picture_paths,
     read_records,
 )
@@ -55,6 +58,12 @@ def _read(name: str, folder: Path) -> Suite:
     both = both.with_columns(image=picture_paths(folder, both["doc_image"]), title=pl.col("doc_title"))
     if absent := both.filter(pl.col("doc_image").is_not_null() & pl.col("image").is_null()).height:
         notes.append(f"{absent:,} of {both.height:,} lines name a picture that is not in {folder}")
+    taught = both.filter(split="train")
+    for key in (["id"], ["doc_title", "doc_image"]):
+        taught = taught.join(test, on=key, how="anti", nulls_equal=True, maintain_order="left")
+    if met := len(train) - len(taught):
+        notes.append(f"{met:,} of {len(train):,} train lines are products of the test file and teach no probe")
+    both = pl.concat([both.filter(split="test"), taught])
     lines = both.filter(split="test")
     products = both.unique(["split", "product_id"], keep="first", maintain_order=True)
     pool = products.filter(split="test").select(POOL)
@@ -75,15 +84,26 @@ def _read(name: str, folder: Path) -> Suite:
 
 
 def _lines(folder: Path, split: str, most: int | None) -> pl.DataFrame:
-    path = find_file(folder, [f"*{split}*.jsonl", f"*{split}*.json"], f"{split} file")
+    paths = find_shards(folder, [f"*{split}*.jsonl", f"*{split}*.json"], f"{split} file")
     optional = [name for name in (*LEVELS, *ASKED) if name not in FIELDS]
-    return read_records(path, FIELDS, optional, most).with_columns(split=pl.lit(split))
+    parts = [read_records(path, FIELDS, optional, most and -(-most // len(paths))) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        if nameless := part["id"].null_count():
+            raise UserError(f"{path}: {nameless:,} of {len(part):,} records have no 'id'; expected one in each.")
+    return pl.concat(parts).with_columns(split=pl.lit(split))
 
 
 def _attributes(text: str | None) -> dict[str, str]:
-    """"name:value,,name:value" → names and values; what has no value is left out."""
-    pairs = (pair.partition(":") for pair in (text or "").split(",,"))
-    found = {name.strip(): value.replace("!!!", ", ").strip() for name, _, value in pairs}
+    """"name:value,,name:value", or an object as JSON, → names and values; what has no value is left out."""
+    if (text or "").startswith("{"):
+        try:
+            found = {str(name): str(value).strip() for name, value in json.loads(text or "").items() if value is not None}
+        except ValueError as error:
+            raise UserError(f"doc_attributes: {(text or '')[:60]!r} is no object; expected name:value,,name:value, or one as "
+                            "JSON.") from error  # fmt: skip
+    else:
+        pairs = (pair.partition(":") for pair in (text or "").split(",,"))
+        found = {name.strip(): value.replace("!!!", ", ").strip() for name, _, value in pairs}
     return {name: value for name, value in found.items() if name and value and name not in _TAKEN}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from openmoon.errors import UserError
 from openmoon.evaluation.benchmark.labels import TAUGHT
 
 MOST_TAUGHT = 20_000  # train examples of a public suite; more change a linear probe little
+_SHARD = re.compile(r"-\d+-of-(\d+)")
 MOST_ATTRIBUTES = 12  # of those that most examples have
 
 
@@ -25,6 +28,22 @@ def find_file(folder: Path, patterns: Sequence[str], what: str) -> Path:
             return found[0]
     there = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
     raise UserError(f"{folder}: found no {what} ({' or '.join(patterns)}); there are: {there or 'no files'}.")
+
+
+def find_shards(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
+    """The files of the first pattern that finds any: one, or all parts of one that is cut as in test-00000-of-00004.jsonl.
+    `UserError` when there are several others, of which none can be told to be the right one."""
+    first = find_file(folder, patterns, what)
+    found = next(files for pattern in patterns if (files := sorted(folder.glob(pattern))))
+    if len(found) == 1 and not _SHARD.search(first.name):
+        return found
+    whole = {_SHARD.sub("", path.name) for path in found}
+    counts = {match.group(1) for path in found if (match := _SHARD.search(path.name))}
+    if len(whole) > 1 or len(counts) != 1:
+        raise UserError(f"{folder}: several files may be the {what}: {', '.join(path.name for path in found)}; keep one.")
+    if len(found) != int(counts.pop()):
+        raise UserError(f"{folder}: of the {what} there are {len(found)} parts, {found[0].name} …, not all; fetch the others.")
+    return found
 
 
 def read_records(path: Path, required: Sequence[str], optional: Sequence[str] = (), most: int | None = None) -> pl.DataFrame:
@@ -115,6 +134,6 @@ def _text(value: Any) -> str | None:
 
 
 def _picture(folder: Path, known: Mapping[str, str], name: str) -> str | None:
-    if "://" not in name and (folder / name).is_file():
+    if "://" not in name and os.path.isfile(folder / name):  # False, unlike Path.is_file, where no file can be called so
         return str(folder / name)
     return known.get(name.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
