@@ -32,6 +32,7 @@ from arm_runs import ArmRun, add_run, read_runs, refuse_others, settings_of
 from seeded import arm_started_from, data_of, run_all, with_seed
 
 from openmoon.config import load_recipe
+from openmoon.errors import one_line
 from openmoon.evaluation.results import UNDEFINED
 from openmoon.io import write_text
 
@@ -159,4 +160,5 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

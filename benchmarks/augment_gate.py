@@ -23,6 +23,7 @@ from openmoon.builders.trained import latest_folder
 from openmoon.builders.workspace import open_workspace
 from openmoon.config import load_recipe
 from openmoon.data.coaugment.gate import judge
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.inputs import Input
@@ -83,4 +84,5 @@ def owners(own: np.ndarray, items: pl.DataFrame, family: np.ndarray, seed: int) 
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -28,6 +28,7 @@ from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import PosttrainConfig, load_recipe
 from openmoon.console import tracked
 from openmoon.data.blend import Blend, draw_partners
+from openmoon.errors import one_line
 from openmoon.evaluation.benchmark.probe import linear_probe
 from openmoon.io import write_json
 from openmoon.models.encoder import build_encoder
@@ -146,4 +147,5 @@ def pooled(trunk: ImageTrunk, work: Workspace, keys: list[str]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

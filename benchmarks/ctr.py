@@ -44,6 +44,7 @@ from openmoon.ctr.fit import predict, train_step
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import auc
 from openmoon.ctr.scene import Embeddings
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
 
@@ -220,4 +221,5 @@ def print_table(summaries: dict[str, dict[str, float]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -37,6 +37,7 @@ from openmoon.ctr.fit import train_step
 from openmoon.ctr.histories import Histories
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.vocabulary import Vocabulary
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
 
@@ -146,4 +147,5 @@ def plot(points: list[dict[str, Any]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

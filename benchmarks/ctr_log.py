@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from openmoon.builders.ctr_bench import open_bench
 from openmoon.config import Recipe
 from openmoon.ctr.batches import Batches
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
 
@@ -116,4 +117,5 @@ def anonymous() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

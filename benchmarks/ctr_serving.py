@@ -25,6 +25,7 @@ import torch
 
 from openmoon.ctr.build import uses_vectors
 from openmoon.ctr.predictor import Behaviour, CtrPredictor, Query
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.runtime import machine, versions
 
@@ -106,4 +107,5 @@ def measure(predictor: CtrPredictor, products: list[str]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

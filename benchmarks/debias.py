@@ -27,7 +27,7 @@ from openmoon.ctr.evaluate import held_out, load_scores
 from openmoon.ctr.log import CtrLog
 from openmoon.ctr.metrics import auc, pcoc
 from openmoon.ctr.slices import impression_deciles
-from openmoon.errors import UserError
+from openmoon.errors import UserError, one_line
 from openmoon.io import write_json, write_text
 from openmoon.runtime import machine, versions
 from openmoon.steps.ctr import train_models
@@ -117,4 +117,5 @@ def _cell(values: list[float | None]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

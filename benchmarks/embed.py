@@ -34,6 +34,7 @@ from openmoon.config import Recipe
 from openmoon.config.data import Precision
 from openmoon.data.images import load_image
 from openmoon.data.text import item_texts
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.lanes import cpu_lanes, in_lanes
 from openmoon.models.encode import encode_batch
@@ -168,4 +169,5 @@ def peak_memory(catalog: pl.DataFrame, products: int, folder: Path, how: list[st
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

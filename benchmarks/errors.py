@@ -24,6 +24,7 @@ from openmoon.builders.systems import CachedEncode, scratch_folder
 from openmoon.builders.trained import load_trained
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import load_recipe
+from openmoon.errors import one_line
 from openmoon.evaluation.ranking import count_better
 from openmoon.models.encoder import ProductEncoder
 
@@ -81,4 +82,5 @@ def hits(work: Workspace, encoder: ProductEncoder) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from openmoon.errors import UserError
+from openmoon.errors import one_line
 from openmoon.evaluation.expected import Expected
 from openmoon.evaluation.results import RetrievalResult
 
@@ -19,11 +19,8 @@ def main() -> None:
     parser.add_argument("result", type=Path, help="evaluation.json of the run")
     parser.add_argument("expected", type=Path)
     args = parser.parse_args()
-    try:
-        expected = Expected.load(args.expected)
-        deviations = list(expected.deviations(RetrievalResult.load(args.result)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    expected = Expected.load(args.expected)
+    deviations = list(expected.deviations(RetrievalResult.load(args.result)))
     for found in deviations:
         value = "missing" if found.found is None else f"{found.found:.3f}"
         print(f"  {found.direction} · {found.system} · {found.metric}: {value}, "
@@ -33,4 +30,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -28,7 +28,7 @@ from openmoon.builders.systems import TrunkTokens, scratch_folder
 from openmoon.builders.trained import load_trained
 from openmoon.builders.workspace import open_workspace
 from openmoon.config import load_recipe
-from openmoon.errors import UserError
+from openmoon.errors import UserError, one_line
 from openmoon.io import atomic_path, write_json
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.experts import COMPOSITIONS, LOAD
@@ -117,4 +117,5 @@ def draw(load: np.ndarray, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

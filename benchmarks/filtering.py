@@ -35,6 +35,7 @@ from openmoon.builders.trained import latest_folder, starting_encoder
 from openmoon.builders.workspace import Workspace, cache_folder, open_workspace
 from openmoon.config import PosttrainConfig, Recipe, load_recipe
 from openmoon.data.pairs.behaviour import behaviour_pairs
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.losses import same_identity
 from openmoon.models.encoder import ProductEncoder
@@ -162,4 +163,5 @@ def draw(kept: dict[str, tuple[list[int], list[float]]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -33,6 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from openmoon.data.images import load_image
+from openmoon.errors import one_line
 from openmoon.evaluation.heatmap import GRID, occlude
 from openmoon.io import write_json
 from openmoon.models.encoder import ProductEncoder, build_encoder
@@ -266,4 +267,5 @@ def print_tables(result: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -28,6 +28,7 @@ import torch
 
 from openmoon.data.lists import Lists
 from openmoon.data.views import Parts, Views
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.losses.temperature import Temperature
 from openmoon.models.fusion import build_fusion
@@ -110,4 +111,5 @@ def drawn(rows: int, shape: tuple[int, int], rng: np.random.Generator) -> Tokens
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

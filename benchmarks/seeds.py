@@ -19,6 +19,7 @@ import numpy as np
 from seeded import run
 
 from openmoon.config import load_recipe
+from openmoon.errors import one_line
 from openmoon.evaluation.expected import Expected
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import write_json, write_text
@@ -81,4 +82,5 @@ def markdown(rows: list[dict[str, object]], systems: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -41,6 +41,7 @@ from openmoon.config import EncoderConfig
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.lists import Lists
 from openmoon.data.views import Parts
+from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder, build_encoder
@@ -216,4 +217,5 @@ def measured(step: Callable[[], float], batch: int) -> dict[str, float]:
 SIDES = {"fill": fill, "openmoon": openmoon_side, "peer": peer_side}
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

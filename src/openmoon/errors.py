@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -11,6 +13,22 @@ class UserError(Exception):
 
     The message is one line that names the file, the field and the value, says what was expected and what to do.
     """
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """A user's mistake in what is done inside is one line on stderr and exit status 2."""
+    try:
+        yield
+    except (UserError, OSError) as error:  # a file that cannot be read or written is the user's to mend as well
+        print(f"error: {explained(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        print(f"error: the GPU has too little free memory ({str(error).splitlines()[0]}); lower posttrain.chunk or "
+              "embed.batch_size, or set OPENMOON_DEVICE=cpu.", file=sys.stderr)  # fmt: skip
+        raise SystemExit(2) from None
 
 
 _WHAT_TO_DO: dict[type[OSError], str] = {

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from openmoon.cli import benchmark, ctr, data, steps
-from openmoon.errors import UserError, explained
+from openmoon.errors import one_line
 from openmoon.runtime import tune_process
 
 app = typer.Typer(
@@ -28,14 +26,5 @@ app.add_typer(ctr.app, name="ctr")
 def main() -> None:
     """Entry point: a user's mistake is one line on stderr and exit status 2."""
     tune_process()
-    try:
+    with one_line():
         app()
-    except (UserError, OSError) as error:  # a file that cannot be read or written is the user's to mend as well
-        print(f"error: {explained(error) if isinstance(error, OSError) else error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":
-            raise
-        print(f"error: the GPU has too little free memory ({str(error).splitlines()[0]}); lower posttrain.chunk or "
-              "embed.batch_size, or set OPENMOON_DEVICE=cpu.", file=sys.stderr)  # fmt: skip
-        raise SystemExit(2) from None
