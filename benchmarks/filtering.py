@@ -66,6 +66,8 @@ def main() -> None:
     work = open_workspace(recipe)
     start = starting_encoder(work)
     pairs, _, chosen = training_pairs(work, start)
+    if pairs.is_empty():
+        parser.error(f"{args.recipe}: posttrain.pairs leaves no pair; `openmoon data pairs` shows what each rule drops")
     noise = planted(recipe, pairs)
     rows = []
     print(f"{noise.sum():,} of {len(noise):,} training pairs are planted noise\n")

@@ -14,8 +14,10 @@ from labelled import LabelAccuracy, label_accuracy
 from pydantic import BaseModel, ValidationError
 
 from openmoon.builders.trained import starting_folder, trained_folder
+from openmoon.builders.variants import training_products
 from openmoon.builders.workspace import open_workspace
 from openmoon.config import Recipe, load_recipe
+from openmoon.data.coaugment.table import origin_of
 from openmoon.errors import UserError
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.io import content_hash
@@ -164,7 +166,8 @@ def _pretrain(recipe: Recipe, where: Recipe) -> None:
 
 def _augment(recipe: Recipe, where: Recipe) -> None:
     """Co-augmentation of `recipe`, if it has one that is not made yet, in the place of `where`; its start judges it."""
-    if _coaugments(recipe) and not (where.workdir / "augmented" / "augmented.parquet").exists():
+    path = where.workdir / "augmented" / "augmented.parquet"
+    if _coaugments(recipe) and not (path.exists() and origin_of(path).products == training_products(open_workspace(where))):
         augment(where, starting_folder(recipe if where is recipe else _stage_1(recipe)))
 
 

@@ -167,4 +167,4 @@ def test_stage_2_shows_what_was_augmented(recipe: Path, place, cli: Cli) -> None
     assert json.loads(about.settings) == {"nearer": 0, "slack": 1}
     assert about.encoder == ProductEncoder.from_pretrained(folder / "pretrain" / "encoder").fingerprint()
     pl.read_parquet(table).write_parquet(table, metadata=about._replace(products="others")._asdict())
-    assert "was made of other training products" in cli("posttrain", recipe, *options, "--fresh", ok=False).stderr
+    assert "was not made of these training products" in cli("posttrain", recipe, *options, "--fresh", ok=False).stderr

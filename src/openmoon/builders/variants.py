@@ -18,7 +18,7 @@ def with_variants(work: Workspace, share: float) -> Parts:
     path = work.recipe.workdir / "augmented" / "augmented.parquet"
     augmented = load_augmented(path)
     if origin_of(path).products != training_products(work):
-        raise UserError(f"{path}: was made of other training products, or of other texts and pictures of them. Run "
+        raise UserError(f"{path}: was not made of these training products with these texts and pictures, or does not say so. Run "
                         "`openmoon data augment` again; pictures and answers that are there are not made twice.")  # fmt: skip
     ids = work.items["product_id"].to_list()
     texts, pictures = augmented.texts_of(ids), augmented.images_of(ids)

@@ -56,12 +56,13 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
         work.shop.catalog.select("product_id", "description", "attributes"), on="product_id", how="left", maintain_order="left"
     )
     products = products_of(catalog)
-    _require_attributes(config.texts.protect, products_of(work.shop.catalog))
+    everyone = products_of(work.shop.catalog)
+    _require_attributes(config.texts.protect, everyone)
     made = list(_templates(products, config, recipe.seed))
     with alone(folder):
         if endpoint is not None:
             made += _answers(endpoint, products, _paths(work, items), folder)
-        made = _checked(made, products, Brands(products_of(work.shop.catalog)), config.texts.protect)
+        made = _checked(made, products, Brands(everyone), config.texts.protect)
         if config.pictures.per_product:
             made += _pictures(work, items, config, folder)
         encoder = fast_encoder(slow, recipe.workdir / "onnx")

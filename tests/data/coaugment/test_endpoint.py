@@ -133,6 +133,18 @@ def test_a_key_that_is_refused_later_ends_the_run_too(server: Server, answers: J
     assert len(server.seen) <= 1 + HOPELESS + 1
 
 
+def test_products_that_are_refused_do_not_end_a_later_run(server: Server, answers: Journal) -> None:
+    def answer(body: dict[str, Any], tries: int) -> tuple[int, dict[str, str], bytes]:
+        return (400, {}, b"") if int(body["messages"][1]["content"][0]["text"].split()[2]) > 3 else (200, {}, said("x"))
+
+    server.answer = answer
+    assert ask(endpoint(server), requests(4), answers) == ["x"] * 4
+    for _ in range(2):
+        found = ask(endpoint(server), requests(8), answers)
+        assert found[:4] == ["x"] * 4
+        assert all("HTTP 400" in str(failure) for failure in found[4:])
+
+
 def test_what_a_model_wants_in_a_request_is_sent(server: Server, answers: Journal) -> None:
     wanted = {"max_completion_tokens": 500, "reasoning_effort": "low"}
     ask(endpoint(server, url=server.url + "/?version=3", parameters=wanted), requests(1), answers)
@@ -141,7 +153,7 @@ def test_what_a_model_wants_in_a_request_is_sent(server: Server, answers: Journa
     assert {name: value for name, value in body.items() if name not in ("model", "messages")} == wanted
 
 
-@pytest.mark.parametrize("url", ["host/v1", "ftp://host/v1", "http://host:80a/v1", "http:///v1"])
+@pytest.mark.parametrize("url", ["host/v1", "ftp://host/v1", "http://host:80a/v1", "http:///v1", "http://ho st/v1", "http://host/ü"])
 def test_an_address_that_is_none_is_not_asked(url: str, answers: Journal) -> None:
     with pytest.raises(UserError, match=r"endpoint\.url: .* is no address"):
         ask(Endpoint(url, "seer-2"), requests(1), answers)

@@ -128,9 +128,10 @@ def test_texts_without_enough_names_go_and_photos_stay() -> None:
 
 
 def test_pairs_that_lose_their_text_and_are_one_then_are_met_once() -> None:
-    table = frame([("mug", "k1", 2, 1, ["u"], "click"), ("lamp", "k1", 2, 1, ["u"], "click"), (None, "k1", 3, 1, ["u"], "click")])
+    table = frame([("mug", "k1", 2, 1, ["u"], "click"), ("lamp", "k1", 2, 4, ["v"], "cart"), (None, "k1", 3, 1, ["u"], "click")])
     found = cleaning.with_entities(table, Entities(["red", "boot"]), 2)
     assert found.select("query_text", "query_image_key", "product_id").rows() == [(None, "k1", "p2"), (None, "k1", "p3")]
+    assert found["action"].to_list() == ["cart", "click"], "the strongest stays"
 
 
 def test_no_rule_is_asked_where_no_pair_is_left() -> None:

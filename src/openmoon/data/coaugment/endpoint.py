@@ -48,11 +48,14 @@ class Request(NamedTuple):
 
 
 class Failure(Exception):
-    """No usable answer; the message is the reason. `fatal` reasons would be the same for every product."""
+    """No usable answer; the message is the reason. `fatal` reasons would be the same for every product; `perhaps` ones of them may
+    lie in this one."""
 
-    def __init__(self, reason: str, fatal: bool = False, passing: bool = False, wait: float = 0.0) -> None:
+    def __init__(
+        self, reason: str, fatal: bool = False, passing: bool = False, wait: float = 0.0, perhaps: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.fatal, self.passing, self.wait = fatal, passing, wait
+        self.fatal, self.passing, self.wait, self.perhaps = fatal, passing, wait, perhaps
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def ask_all(
     """  # fmt: skip
     if not _is_address(endpoint.url):
         raise UserError(f"augment.texts.endpoint.url: {endpoint.url!r} is no address; expected http(s)://host/v1.")
-    succeeded, hopeless = False, 0
+    succeeded, hopeless, before = False, 0, len(answers) > 0
     pool = ThreadPoolExecutor(endpoint.concurrency)
     try:
         pending = {pool.submit(_ask, endpoint, request, answers, sleep): n for n, request in enumerate(requests)}
@@ -99,7 +102,7 @@ def ask_all(
                 succeeded |= fresh
                 answer: str | Failure = text
             except Failure as failure:
-                hopeless += failure.fatal
+                hopeless += failure.fatal and not (failure.perhaps and before)
                 if not succeeded and hopeless >= min(HOPELESS, len(requests)):
                     raise UserError(f"augment.texts.endpoint: {endpoint.address}: {failure}. Check url, model and key, or leave "
                                     "the endpoint out; the same command goes on from here.") from None  # fmt: skip
@@ -113,7 +116,8 @@ def ask_all(
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        visible = url.isascii() and url.isprintable() and " " not in url
+        return visible and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number
         return False
 
@@ -180,7 +184,8 @@ def _post(endpoint: Endpoint, body: bytes) -> bytes:
             wait = error.headers.get("Retry-After", "") if error.headers else ""
             said = _reason(error, endpoint.key)
         raise Failure(f"HTTP {error.code} {http.client.responses.get(error.code, '')}".strip() + said,
-                      fatal=error.code in (301, 302, 303, 307, 308, 400, 401, 403, 404, 405), passing=error.code in PASSING,
+                      fatal=error.code in (301, 302, 303, 307, 308, 400, 401, 403, 404, 405), perhaps=error.code == 400,
+                      passing=error.code in PASSING,
                       wait=float(wait) if wait.isdigit() else 0.0) from error  # fmt: skip
     except TimeoutError as error:
         raise Failure("timeout", passing=True) from error

@@ -51,14 +51,15 @@ class Brands:
         }
         self._known = {value.casefold() for value in values if value}
         self._longest = max((len(_words(value)) for value in self._known), default=0)
-        unspaced = sorted((value for value in values if re.search(f"[{_UNSPACED}]", value)), key=len, reverse=True)
+        unspaced = [value for value in values if len(value) > 1 and re.search(f"[{_UNSPACED}]", value)]
+        unspaced.sort(key=len, reverse=True)
         self._unspaced = re.compile("|".join(_whole(value).pattern for value in unspaced), re.IGNORECASE) if unspaced else None
 
     def strangers(self, text: str, product: Product) -> list[str]:
         """Brands of other products that `text` names and nothing in the catalogue's row of `product` does.
 
         A brand counts where the text capitalises it, so that a shop that sells `Only` may still say "only"; in scripts without
-        spaces wherever its letters stand together.
+        spaces wherever its letters, two or more, stand together.
         """
         own = product.words()
         return [name for name in dict.fromkeys(self._named(text)) if not _whole(name).search(own)]

@@ -25,6 +25,9 @@ class Journal:
         if self.path.exists():
             self._load()
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def __contains__(self, key: str) -> bool:
         return key in self._found
 

@@ -47,6 +47,7 @@ def summarise(table: pl.DataFrame, products: int) -> AugmentSummary:
         made.sum().alias("made"), pl.col("kept").sum(), pl.col("product_id").filter("kept").n_unique().alias("products"), *score
     ).sort("kind", "source")  # fmt: skip
     reason = pl.col("reason").str.replace(r"^(lost or changed|names another brand): .*$", "$1")
+    reason = reason.str.replace(r"^(no answer: HTTP [^(]*\S) \(.*\)$", "$1")  # without the server's words
     reasons = table.filter(~pl.col("kept")).group_by("kind", "source", reason).len("rows")
     return AugmentSummary(products, kinds, reasons.sort("kind", "source", "rows", "reason",
                           descending=[False, False, True, False]))  # fmt: skip

@@ -37,12 +37,13 @@ def merge_spus(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_entities(pairs: pl.DataFrame, entities: Entities, least: int) -> pl.DataFrame:
-    """Texts that name fewer than `least` things go: the pair, or where a photo is beside it, the text alone. Pairs that are one
-    pair then are met once."""
+    """Texts that name fewer than `least` things go: the pair, or where a photo is beside it, the text alone. Of pairs that are
+    one pair then the strongest stays."""
     poor = entities.count(pairs["query_text"]) < least
     text = pl.when(~pl.lit(poor)).then("query_text").alias("query_text")
     left = pairs.with_columns(text).filter(pl.any_horizontal(pl.col(*QUERY).is_not_null()))
-    return left.unique([*QUERY, "product_id"], keep="first", maintain_order=True)
+    same = [name for name in (*QUERY, "product_id", "asker") if name in left.columns]
+    return _those(left, _ranked(left).unique(same, keep="first", maintain_order=True))
 
 
 def hardest_queries(pairs: pl.DataFrame, scores: np.ndarray) -> pl.DataFrame:

@@ -75,7 +75,13 @@ def _read(name: str, folder: Path) -> Suite:
         queries, own = asked.select(QUERIES), set()
     category = pl.coalesce(*(pl.col(level) for level in reversed(LEVELS[1:])))
     examples = products.with_columns(category=category, example_id=pl.col("product_id"))
-    attributes, more = attribute_table([_attributes(text) for text in products["doc_attributes"]])
+    found = []
+    for product_id, text in products.select("product_id", "doc_attributes").iter_rows():
+        try:
+            found.append(_attributes(text))
+        except ValueError as error:
+            raise UserError(f"{folder}: record {product_id!r}: {error}.") from error
+    attributes, more = attribute_table(found)
     levels = examples.select(**{level.removeprefix("doc_").removesuffix("_name"): level for level in LEVELS[:-1]})
     return Suite(
         name, pool, queries, examples.select(EXAMPLES), pl.concat([levels, attributes], how="horizontal"),
@@ -99,8 +105,8 @@ def _attributes(text: str | None) -> dict[str, str]:
         try:
             found = {str(name): str(value).strip() for name, value in json.loads(text or "").items() if value is not None}
         except ValueError as error:
-            raise UserError(f"doc_attributes: {(text or '')[:60]!r} is no object; expected name:value,,name:value, or one as "
-                            "JSON.") from error  # fmt: skip
+            raise ValueError(f"doc_attributes is no object: {(text or '')[:60]!r}; expected name:value,,name:value, "
+                             "or an object as JSON") from error  # fmt: skip
     else:
         pairs = (pair.partition(":") for pair in (text or "").split(",,"))
         found = {name.strip(): value.replace("!!!", ", ").strip() for name, _, value in pairs}

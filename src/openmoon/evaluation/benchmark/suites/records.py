@@ -38,8 +38,8 @@ def find_shards(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
     if len(found) == 1 and not _SHARD.search(first.name):
         return found
     whole = {_SHARD.sub("", path.name) for path in found}
-    counts = {match.group(1) for path in found if (match := _SHARD.search(path.name))}
-    if len(whole) > 1 or len(counts) != 1:
+    counts = {match.group(1) if (match := _SHARD.search(path.name)) else "" for path in found}
+    if len(whole) > 1 or len(counts) > 1 or "" in counts:
         raise UserError(f"{folder}: several files may be the {what}: {', '.join(path.name for path in found)}; keep one.")
     if len(found) != int(counts.pop()):
         raise UserError(f"{folder}: of the {what} there are {len(found)} parts, {found[0].name} …, not all; fetch the others.")
