@@ -72,7 +72,7 @@ def _counted(found: TrainingPairs) -> TrainingPairs:
     for entry in found.ledger.entries:
         console.print(f"  pairs: {entry.rule}: {entry.dropped:,} dropped, {entry.repeated:,} repeated, {entry.kept:,} left")
     if found.chosen.is_empty():
-        raise UserError("posttrain.actions: no event of data.events has one of them, a query and a product of the training split, so "
+        raise UserError("posttrain.actions: no event of data.events has one of them, a query and a training product, so "
                         "there is no pair to train on; log more, or name more actions.")  # fmt: skip
     if found.pairs.is_empty():
         raise UserError("posttrain.pairs: the rules leave no pair to train on; `openmoon data pairs` shows what each one drops.")

@@ -48,8 +48,8 @@ class Request(NamedTuple):
 
 
 class Failure(Exception):
-    """No usable answer; the message is the reason. `fatal` reasons would be the same for every product; `perhaps` ones of them may
-    lie in this one."""
+    """No usable answer; the message is the reason. `fatal` reasons would be the same for every product; of these `perhaps` says that
+    it may be this one alone."""
 
     def __init__(
         self, reason: str, fatal: bool = False, passing: bool = False, wait: float = 0.0, perhaps: bool = False
