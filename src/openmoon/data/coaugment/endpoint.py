@@ -48,8 +48,8 @@ class Request(NamedTuple):
 
 
 class Failure(Exception):
-    """No usable answer; the message is the reason. `fatal` reasons would be the same for every product; of these `perhaps` says that
-    it may be this one alone."""
+    """No usable answer; the message is the reason. `fatal` reasons would be the same for every product, or `perhaps` are this
+    one's alone."""
 
     def __init__(
         self, reason: str, fatal: bool = False, passing: bool = False, wait: float = 0.0, perhaps: bool = False
