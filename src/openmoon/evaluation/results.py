@@ -92,8 +92,7 @@ class RetrievalResult(BaseModel):
 
     def collapse(self) -> str:
         """Effective ranks of the items' vectors in words, by encoder and view; a few of many dimensions: collapsed."""
-        ranks = (f"{name} " + ", ".join(f"{view} {rank:.0f}" for view, rank in views.items())
-                 for name, views in self.effective_ranks.items())  # fmt: skip
+        ranks = (f"{name} {ranks_in_words(views)}" for name, views in self.effective_ranks.items())
         return "effective rank of the items' vectors: " + "; ".join(ranks)
 
     def to_markdown(self, metrics: Sequence[str] = tuple(METRICS)) -> str:
@@ -128,6 +127,11 @@ class RetrievalResult(BaseModel):
     def _title(self) -> str:
         unknown = f", {self.unknown_products:,} of them for products outside it" if self.unknown_products else ""
         return f"Retrieval, {self.split} split: pool of {self.pool:,} products, {self.labels:,} labels{unknown}"
+
+
+def ranks_in_words(ranks: dict[str, float]) -> str:
+    """Effective ranks by view, such as `rich 101, image 97`."""
+    return ", ".join(f"{view} {rank:.0f}" for view, rank in ranks.items())
 
 
 def _printed(metrics: dict[str, float] | None, metric: str) -> str:

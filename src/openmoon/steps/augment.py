@@ -16,7 +16,7 @@ from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
 from openmoon.console import bar, console, plain
 from openmoon.data.coaugment.cutout import NoSubject, cut_out
-from openmoon.data.coaugment.endpoint import Endpoint, Failure, Request, ask_all
+from openmoon.data.coaugment.endpoint import Endpoint, Failure, Request, ask_all, is_visible
 from openmoon.data.coaugment.expansion import VERSION, Expansion, Job, draw_expansions, load_limited, run_all
 from openmoon.data.coaugment.gate import Anchors, judge
 from openmoon.data.coaugment.identity import Brands, lost, protected
@@ -88,7 +88,7 @@ def _endpoint(config: EndpointConfig) -> Endpoint:
     if config.key is not None and not (key := os.environ.get(config.key)):
         raise UserError(f"augment.texts.endpoint.key: the environment variable {config.key} is not set; it must hold the key of "
                         f"{config.url}. Set it, or use key: null for a server that wants none.")  # fmt: skip
-    if key is not None and not ((key := key.strip()).isascii() and key.isprintable() and " " not in key):
+    if key is not None and not is_visible(key := key.strip()):
         raise UserError(f"augment.texts.endpoint.key: the environment variable {config.key} holds something that is no key: "
                         "expected visible ASCII letters without spaces. Copy the key again.")  # fmt: skip
     settings = config.model_dump(exclude={"key"})

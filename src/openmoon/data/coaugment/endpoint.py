@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -97,10 +98,10 @@ def ask_all(
     try:
         pending = {pool.submit(_ask, endpoint, request, answers, sleep): n for n, request in enumerate(requests)}
         for done in as_completed(pending):
+            answer: str | Failure
             try:
-                text, fresh = done.result()
+                answer, fresh = done.result()
                 succeeded |= fresh
-                answer: str | Failure = text
             except Failure as failure:
                 hopeless += failure.fatal and not (failure.perhaps and before)
                 if not succeeded and hopeless >= min(HOPELESS, len(requests)):
@@ -113,11 +114,16 @@ def ask_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def is_visible(text: str) -> bool:
+    """Whether a text is nothing but visible ASCII letters, as addresses and keys are."""
+    return re.fullmatch(r"[!-~]+", text) is not None
+
+
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        visible = url.isascii() and url.isprintable() and " " not in url
-        return visible and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname)
+        return is_visible(url) and named and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number
         return False
 

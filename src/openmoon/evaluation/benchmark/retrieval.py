@@ -10,7 +10,7 @@ from openmoon.errors import UserError
 from openmoon.evaluation.benchmark.suite import Suite
 from openmoon.evaluation.benchmark.system import System
 from openmoon.evaluation.directions import ITEM_VIEWS, QUERY_KINDS, Direction, make_directions, without_blanks
-from openmoon.evaluation.results import Cell
+from openmoon.evaluation.results import Cell, ranks_in_words
 from openmoon.evaluation.retrieval import compare
 
 FIVE = {
@@ -35,8 +35,7 @@ def retrieval_task(
     """
     directions, notes = _directions(suite, seed)
     names, cells, ranks = compare({s.name: s.encode for s in systems if s.encode is not None}, directions, progress)
-    notes += [f"{name}: effective rank of the pool's vectors: {', '.join(f'{view} {rank:.0f}' for view, rank in views.items())}"
-              for name, views in ranks.items() if views]  # fmt: skip
+    notes += [f"{name}: effective rank of the pool's vectors: {ranks_in_words(views)}" for name, views in ranks.items() if views]
     without = [system.name for system in systems if system.encode is None]
     cells = [cell.model_copy(update={"metrics": cell.metrics | dict.fromkeys(without)}) for cell in cells]
     return [name for name in names if name not in {s.name for s in systems}] + [s.name for s in systems], cells, notes

@@ -58,14 +58,12 @@ def _read(name: str, folder: Path) -> Suite:
     both = both.with_columns(image=picture_paths(folder, both["doc_image"]), title=pl.col("doc_title"))
     if absent := both.filter(pl.col("doc_image").is_not_null() & pl.col("image").is_null()).height:
         notes.append(f"{absent:,} of {both.height:,} lines name a picture that is not in {folder}")
-    taught = both.filter(split="train")
+    lines, taught = both.filter(split="test"), both.filter(split="train")
     for key in (["id"], ["doc_title", "doc_image"]):
         taught = taught.join(test, on=key, how="anti", nulls_equal=True, maintain_order="left")
     if met := len(train) - len(taught):
         notes.append(f"{met:,} of {len(train):,} train lines are products of the test file and teach no probe")
-    both = pl.concat([both.filter(split="test"), taught])
-    lines = both.filter(split="test")
-    products = both.unique(["split", "product_id"], keep="first", maintain_order=True)
+    products = pl.concat([lines, taught]).unique(["split", "product_id"], keep="first", maintain_order=True)
     pool = products.filter(split="test").select(POOL)
     if lines.select(pl.all_horizontal(pl.col(ASKED).is_null().all())).item():
         queries, own = own_queries(pool), {"text", "image"}

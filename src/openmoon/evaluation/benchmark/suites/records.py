@@ -23,9 +23,13 @@ MOST_ATTRIBUTES = 12  # of those that most examples have
 
 def find_file(folder: Path, patterns: Sequence[str], what: str) -> Path:
     """The first file that one of the patterns finds; `UserError` naming `what` it is when there is none."""
+    return _found(folder, patterns, what)[0]
+
+
+def _found(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
     for pattern in patterns:
         if found := sorted(folder.glob(pattern)):
-            return found[0]
+            return found
     there = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
     raise UserError(f"{folder}: found no {what} ({' or '.join(patterns)}); there are: {there or 'no files'}.")
 
@@ -33,9 +37,8 @@ def find_file(folder: Path, patterns: Sequence[str], what: str) -> Path:
 def find_shards(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
     """The files of the first pattern that finds any: one, or all parts of one that is cut as in test-00000-of-00004.jsonl.
     `UserError` when there are several others, of which none can be told to be the right one."""
-    first = find_file(folder, patterns, what)
-    found = next(files for pattern in patterns if (files := sorted(folder.glob(pattern))))
-    if len(found) == 1 and not _SHARD.search(first.name):
+    found = _found(folder, patterns, what)
+    if len(found) == 1 and not _SHARD.search(found[0].name):
         return found
     whole = {_SHARD.sub("", path.name) for path in found}
     counts = {match.group(1) if (match := _SHARD.search(path.name)) else "" for path in found}
