@@ -88,3 +88,22 @@ def test_embedding_is_held_against_its_limit_and_sentence_transformers(
            "--memory", 10, 20, "--out", tmp_path / "embed.json")  # fmt: skip
     found = json.loads((tmp_path / "embed.json").read_text())
     assert found["cosine_between_outputs"]["min"] > 0.999
+
+
+@pytest.mark.parametrize("mode", ["frozen", "trained"])
+def test_a_training_step_has_the_loss_that_sentence_transformers_has(mode: str, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    import train
+
+    train.make_pictures(tmp_path, 6)
+    ours, peer = (side(train.new_encoder(mode), mode, 6, 4, tmp_path) for side in (train.openmoon_side, train.peer_side))
+    assert ours["loss"] == pytest.approx(peer["loss"], rel=1e-4)
+
+
+def test_maps_are_held_against_where_the_product_is(recipe: Path, finished: object, shop: Path, tmp_path: Path) -> None:
+    encoder = recipe.parent / "run" / "posttrain" / "encoder"
+    script("heatmap.py", "--shop", shop, "--encoder", encoder, "--products", 6, "--out", tmp_path / "heatmap.json")
+    found = json.loads((tmp_path / "heatmap.json").read_text())
+    scores = found["scores"].values()
+    assert len(scores) == 9
+    assert all(0 <= part <= 1 for of in scores for means in of.values() for part in means[1::2])
