@@ -26,8 +26,9 @@ def one_line() -> Iterator[None]:
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":
             raise
-        print(f"error: the GPU has too little free memory ({str(error).splitlines()[0]}); lower posttrain.chunk or "
-              "embed.batch_size, or set OPENMOON_DEVICE=cpu.", file=sys.stderr)  # fmt: skip
+        print(f"error: the GPU has too little free memory ({str(error).splitlines()[0]}); set chunk of "
+              "the stage (posttrain.chunk) to 256 or less, lower embed.batch_size, or set OPENMOON_DEVICE=cpu.",
+              file=sys.stderr)  # fmt: skip
         raise SystemExit(2) from None
 
 

@@ -130,8 +130,8 @@ def test_text_only_shop_too_small_to_split(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("product_id,title\n1,a\n2,b\n")
     report = check_shop(DataConfig(root=tmp_path, catalog=Path("c.csv")), ImageCache(tmp_path, 32), tmp_path / "out")
     assert report.pictures == 0
-    assert report.split_error is not None
-    assert "split empty" in report.split_error
+    (error,) = report.errors
+    assert "split empty" in error
 
 
 def test_columns_that_nothing_reads_are_named(folder: Path) -> None:

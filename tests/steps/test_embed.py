@@ -65,3 +65,15 @@ def test_vectors_carry_what_their_encoder_has_learnt_from(
     tiny_encoder.save_pretrained(tmp_path / "encoder", moment)
     embed(recipe, tmp_path / "encoder")
     assert learnt_until(tmp_path / "vectors.parquet") == moment
+
+
+def test_another_precision_makes_the_vectors_again(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    pl.DataFrame({"product_id": ["a"], "title": ["red boot"]}).write_parquet(tmp_path / "catalog.parquet")
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    added = [
+        embed(Recipe.model_validate({
+            "name": "tiny", "workdir": tmp_path, "data": {"root": tmp_path}, "embed": {"precision": precision},
+        }), tmp_path / "encoder").added
+        for precision in ("float32", "bfloat16", "bfloat16", "float32")
+    ]  # fmt: skip
+    assert added == [1, 1, 0, 1]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from openmoon.config.data import Precision
 from openmoon.console import bar, console, plain
 from openmoon.data.images import ImageRejected, read_file
 from openmoon.data.tables import read_parquet
@@ -29,12 +30,13 @@ Rows = list[tuple[str | None, ...]]
 
 
 class Embedder(NamedTuple):
-    """The encoder, what the tables call it, and the last event that taught it (`openmoon.learnt`)."""
+    """The encoder, what the tables call it, the last event that taught it (`openmoon.learnt`), and how it is asked."""
 
     encoder: ProductEncoder
     name: str
     learnt_until: datetime | None
     batch_size: int
+    precision: Precision
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,15 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
     pending: deque[_Source] = deque()  # given to the encoder, vectors not yet back
     written = 0
 
+    other = [by.precision] if by.precision != "float32" else []
+
     def unreadable(number: int, reason: str) -> None:
         rejected.append((*pending[number - written].key, reason))
 
     with bar(f"Embedding {shown.noun}", len(shown.rows)) as (progress, task), ThreadPoolExecutor(2) as pool:
 
         def changed() -> Iterator[Input]:
-            for source in _sources(shown, locate, pool, rejected):
+            for source in _sources(shown, locate, pool, rejected, other):
                 current.append((*source.key, source.content_hash))
                 if done.get(source.key) != source.content_hash:
                     pending.append(source)
@@ -100,8 +104,11 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
     return finished
 
 
-def _sources(shown: Shown, locate: Callable[[str], Path], pool: ThreadPoolExecutor, rejected: Rows) -> Iterator[_Source]:
-    """The rows of which something is left, in order; picture files are read (not decoded) by threads, a chunk at a time."""
+def _sources(
+    shown: Shown, locate: Callable[[str], Path], pool: ThreadPoolExecutor, rejected: Rows, other: list[str]
+) -> Iterator[_Source]:
+    """The rows of which something is left, in order; picture files are read (not decoded) by threads, a chunk at a time. `other`
+    is what a vector depends on besides."""
     for chunk in shown.rows.iter_slices(CHUNK):
         files = pool.map(lambda name: _read(locate, name), chunk["image"].to_list())
         for key, words, (data, reason) in zip(chunk.select(shown.keys).iter_rows(), chunk["text"], files, strict=True):
@@ -110,7 +117,7 @@ def _sources(shown: Shown, locate: Callable[[str], Path], pool: ThreadPoolExecut
             if words is None and data is None:
                 rejected.append((*key, shown.nothing))
             else:
-                yield _Source(key, Input(words, data), content_hash(words or "", data or b""))
+                yield _Source(key, Input(words, data), content_hash(words or "", data or b"", *other))
 
 
 def _read(locate: Callable[[str], Path], name: str | None) -> tuple[bytes | None, str | None]:

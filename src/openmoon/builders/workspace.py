@@ -30,8 +30,8 @@ from openmoon.models.encoder import ProductEncoder
 
 @dataclass(frozen=True)
 class Workspace:
-    """`items` has one row per product: product_id, spu_id, title, rich, image (relative path), image_key, split. The events of
-    `shop` are those before `data.until`."""
+    """`items` has one row per product: product_id, spu_id, title, rich, image (relative path), image_key, category, split. The
+    events of `shop` are those before `data.until`."""
 
     recipe: Recipe
     shop: Shop
@@ -51,10 +51,15 @@ class Workspace:
 
     @cached_property
     def pairs(self) -> pl.DataFrame:
-        """Query→item pairs from behaviour: query_text, query_image_key, product_id, count, users, visits, action, split, item
-        (row of `items`), and asked_text, which stays when a rule takes the text away."""
+        """Query→item pairs from behaviour: query_text, query_image, query_image_key, product_id, count, users, visits, action,
+        latest, split, item (row of `items`), and asked_text, which stays when a rule takes the text away. `UserError` where
+        there is none, or a split has none."""
         actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
-        pairs, counts = split_pairs(self.behaviour(actions), self.items.select("product_id", "split"), self.recipe.data.split)
+        found = self.behaviour(actions)
+        if found.is_empty():
+            raise UserError(f"posttrain.actions: no event of data.events is one of {', '.join(actions)} and has a query; log "
+                            "more, or name more actions.")  # fmt: skip
+        pairs, counts = split_pairs(found, self.items.select("product_id", "split"), self.recipe.data.split)
         for what, count in counts.items():
             console.print(f"  pairs: {count:,} {what}")
         rows = self.items.select("product_id").with_row_index("item")
@@ -153,13 +158,19 @@ def open_workspace(recipe: Recipe, labels: bool = False) -> Workspace:
     known = _before(shop, recipe.data.until)
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     unreadable = _decode(shop, images)
-    items = _items(shop, images, recipe)
+    items = _items(known, images, recipe)
     rejected = [shop.rejected, _bare_rows(shop, items), unreadable_rows(shop, unreadable)]
     path = recipe.workdir / "rejected.parquet"
     if recipe.data.queries is not None and not labels and path.exists():  # another step has read the labels
         rejected.append(read_parquet(path).filter(table=QUERIES.name).match_to_schema(REJECTED))
     _write_rejected(pl.concat(rejected), path)
     return Workspace(recipe, known, images, items)
+
+
+def workspace_of(recipe: Recipe, shop: Shop, images: ImageCache) -> Workspace:
+    """The same of a shop that is read and whose pictures are decoded; writes nothing."""
+    known = _before(shop, recipe.data.until)
+    return Workspace(recipe, known, images, _items(known, images, recipe))
 
 
 def _write_rejected(rejected: pl.DataFrame, path: Path) -> None:

@@ -14,8 +14,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="**OpenMOON**: a catalogue and its logs become product embeddings tuned to your shoppers.\n\n"
-    "A recipe (YAML) says what to read, what to train and where results go; every verb takes one, and `key=value` "
-    "changes to it. `openmoon run RECIPE` does all steps in order.",
+    "A recipe (YAML) says what to read, what to train and where results go; most verbs take one, and `key=value` "
+    "changes to it. `openmoon run RECIPE` does all steps from the tables to vectors and a report.",
 )
 app.add_typer(steps.app)
 app.add_typer(benchmark.app)

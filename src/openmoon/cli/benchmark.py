@@ -40,8 +40,8 @@ def benchmark(
 ) -> None:
     """Compare encoders on a suite: five directions of retrieval, zero-shot classification, attribute prediction.
 
-    Writes `retrieval.json`, `classification.json`, `attributes.json`, `benchmark.md` and `benchmark.html`. Only products of
-    the suite's test part are measured; every table has chance, BM25 or the majority class beside the encoders.
+    Writes `retrieval.json`, `classification.json`, `attributes.json`, `benchmark.md` and `benchmark.html`. Only
+    the suite's test part is measured; every table has chance, BM25 or the majority class beside the encoders.
     """
     from openmoon.evaluation.benchmark.tables import grids
     from openmoon.steps.benchmark import benchmark

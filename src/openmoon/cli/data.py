@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openmoon.cli.arguments import EncoderFolder, Overrides, RecipePath, load, out
+from openmoon.cli.arguments import Overrides, RecipePath, load, out
 from openmoon.console import plain
 from openmoon.errors import UserError
 
@@ -22,7 +22,8 @@ app = typer.Typer(
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Read the tables of a recipe, print counts and problems, write rejected rows with their reasons.
 
-    Exits with 1 where the recipe's trainings would not start: an empty split, or nothing that stage 2 could learn from.
+    Exits with 1 where the recipe's trainings would not start: a split without products or pairs, no action that stage 2 learns
+    from, nothing with text and picture to validate stage 1 on.
     """
     loaded = load(recipe, overrides)
     from openmoon.steps.check import check
@@ -52,7 +53,19 @@ def pairs(
 
 
 @app.command()
-def augment(recipe: RecipePath, overrides: Overrides = None, encoder: EncoderFolder = None) -> None:
+def augment(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            "--encoder",
+            help="A saved encoder that judges; default: the last stage trained in the workdir, the bare trunks where training "
+            "starts from them.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Enrich the texts and expand the pictures of the training products; an encoder drops what no longer fits its product.
 
     Writes `<workdir>/augmented/`: augmented.parquet, pictures, contact_sheet.png. A killed run goes on where it was, and no

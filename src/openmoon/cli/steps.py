@@ -30,7 +30,7 @@ def pretrain(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = Fal
 def posttrain(recipe: RecipePath, overrides: Overrides = None, fresh: Fresh = False) -> None:
     """Stage 2: learn from behaviour what shoppers choose for a query.
 
-    Starts from stage 1 (or the bare trunks with `pretrain=null`) and writes `<workdir>/posttrain/`.
+    Starts from stage 1, with `pretrain=null` from `posttrain.start` or the bare trunks, and writes `<workdir>/posttrain/`.
     """
     loaded = load(recipe, overrides)
     from openmoon.steps.posttrain import posttrain

@@ -112,7 +112,7 @@ class CtrConfig(Section):
     """In the prediction network."""
 
     batch_size: int = Field(512, ge=1)
-    """Impressions; whole requests are kept together."""
+    """Impressions; requests of up to 16 are kept together."""
     epochs: int = Field(1, ge=1)
     """Passes; of several the one with the best validation AUC is kept."""
     make_epochs: int = Field(10, ge=1)

@@ -18,14 +18,14 @@ class SplitConfig(Section):
     """How products and queries are divided.
 
     `product` holds whole SPUs out. `given` uses the `split` column of events: with train, val and test labels, val decides
-    early stopping and test is measured; with train and val only, val is measured and the share `val` of the train queries
-    decides early stopping. No product is held out then.
+    early stopping and test is measured; where val or test is missing, the other is measured and the share `val` of the train
+    queries decides early stopping. No product is held out of stage 2 then; of stage 1 the share `val` is, for early stopping.
     """
 
     by: Literal["product", "given"] = "product"
     """Hold out products, or take the labels of the events."""
     val: Fraction = 0.1
-    """Share of the products (given: of the train queries) that decides early stopping."""
+    """Share of the products (given: in stage 2 of the train queries, unless they are labelled) that decides early stopping."""
     test: Fraction | NonNegativeInt = 0.2
     """A share, or a number of products."""
     seed: int = 0
@@ -94,6 +94,6 @@ class EmbedConfig(Section):
     queries: bool = False
     """Also write query_vectors.parquet: every query of the events, those after data.until too."""
     batch_size: int = Field(32, ge=1)
-    """Inputs in the encoder at once."""
+    """Inputs of a batch; on a CPU each core computes one. `openmoon data augment` takes it, too."""
     precision: Precision = "float32"
     """Of the trunks on a CPU; bfloat16 is faster where the processor computes in it (AMX, AVX512-BF16)."""

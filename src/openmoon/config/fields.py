@@ -43,7 +43,7 @@ def _fields(section: Schema, defs: dict[str, Schema], prefix: str) -> Iterator[R
         path, below = prefix + name, list(_sections(schema, defs))
         is_list, optional = "items" in schema, {"type": "null"} in schema.get("anyOf", ())
         if is_list or optional or not below:
-            default = _shown(schema["default"]) if "default" in schema else None
+            default = _shown(schema["default"], bool(below) and not is_list) if "default" in schema else None
             meaning = schema.get("description") or below[0]["description"].split("\n\n")[0]
             yield RecipeField(path, _takes(schema), default, " ".join(meaning.split()))
         for inner in below:
@@ -71,7 +71,7 @@ def _takes(schema: Schema) -> str:
     return f"{kind} {', '.join(bounds)}" if bounds else kind
 
 
-def _shown(default: Any) -> str:
-    if isinstance(default, dict):
-        return "{}"  # a section with its defaults
+def _shown(default: Any, section: bool) -> str:
+    if section and default is not None:
+        return "{}"  # with the defaults of its fields
     return default if isinstance(default, str) else json.dumps(default)

@@ -43,11 +43,11 @@ class PairsConfig(Section):
     per_item: int = Field(0, ge=0)
     """Pairs of one product; 0 = all."""
     merge_spus: bool = False
-    """Of one SPU's SKUs the most chosen stands for all."""
+    """Of one SPU's SKUs the one with the strongest action, then the most chosen, stands for all."""
     entities: int = Field(0, ge=0)
     """Texts must name so many things (type, brand, colour …); 2b asks for 2."""
     hardest_query: bool = False
-    """Of an SPU's queries only the one that the encoder that training starts from finds least alike."""
+    """Of an SPU's queries of one kind only the one that the encoder that training starts from finds least alike."""
     match_categories: bool = False
     """Resample to the categories' shares of the impressions."""
 
@@ -169,14 +169,14 @@ class PosttrainConfig(OptimConfig):
     actions: list[Action] = Field(["click", "cart", "purchase"], min_length=1)
     """What counts as a choice."""
     weights: dict[Action, Annotated[float, Field(gt=0)]] = Field({})
-    """How much a pair counts by its strongest action; default 1."""
+    """How much a pair counts by its strongest action, default 1; only the ratios matter."""
     pairs: PairsConfig = PairsConfig()
     mix: Annotated[list[PairMix], BeforeValidator(lambda given: MOON_MIX if given is None else given)] = Field(
         MOON_MIX, min_length=1
     )
     """By which views query and item meet; null: MOON's shares. No effect with objectives: dual."""
     blend: Fraction = 0.0
-    """Share of the picture queries that are blended with another one; needs train_image_trunk."""
+    """Share of the queries shown as a picture alone that are blended with another one; needs train_image_trunk."""
     loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"
     """InfoNCE, the circle loss or SigLIP's sigmoid loss."""
     circle: CircleConfig = CircleConfig()

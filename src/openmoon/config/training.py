@@ -17,11 +17,11 @@ class OptimConfig(Section):
     max_steps: int | None = Field(None, ge=1)
     """Ends the training earlier."""
     lr: float = Field(3e-4, gt=0)
-    """Fusion and projections."""
+    """Fusion, projections, temperature and W*."""
     trunk_lr: float = Field(1e-4, gt=0)
     """Trunks, where they are trained."""
     weight_decay: float = Field(0.05, ge=0)
-    """AdamW's; vectors and scalars have none."""
+    """AdamW's; vectors, scalars and W* have none."""
     warmup: Fraction = 0.1
     """Share of the steps in which the rate rises."""
     clip: float = Field(1.0, gt=0)

@@ -43,26 +43,21 @@ class CheckReport:
     unread: dict[str, list[str]]  # table → columns that nothing reads
     examples: dict[str, list[list[str]]]  # warning → a few groups of product ids or query photos
     split: dict[str, int]  # products in each split
-    split_error: str | None = None  # why the products cannot be split
-    behaviour_error: str | None = None  # why nothing can be learnt from behaviour, where that was asked
-
-    @property
-    def errors(self) -> list[str]:
-        """Why trainings would not start."""
-        return [error for error in (self.split_error, self.behaviour_error) if error]
+    errors: list[str]  # why trainings would not start
 
     def __rich__(self) -> RenderableType:
         return Group(*_render(self))
 
 
 def check_shop(
-    config: DataConfig, images: ImageCache, out: Path, progress: Callable[[int], object] | None = None, behaviour: bool = False
-) -> CheckReport:
+    config: DataConfig, images: ImageCache, out: Path, progress: Callable[[int], object] | None = None,
+    refusals: Callable[[Shop], list[str]] = lambda shop: [],
+) -> CheckReport:  # fmt: skip
     """Read all tables and pictures of a shop and count what is there, missing, wrong, duplicated or leaking.
 
     Pictures are decoded into `images` (`progress(n)` is called as they are done). Writes `out`/rejected.parquet, one
-    row for every table row and picture that cannot be used, and `out`/check.json. With `behaviour` it is an error where stage 2
-    could learn nothing from the events.
+    row for every table row and picture that cannot be used, and `out`/check.json. `refusals` says of a shop whose products can be
+    split why trainings would not start on it.
     """
     shop = load_shop(config)
     named = {name: shop.image_path(name) for name in shop.picture_names()}
@@ -79,21 +74,12 @@ def check_shop(
         unread=unread_columns(config),
         examples=examples,
         split=_counts(sides["split"]) if sides is not None else {},
-        split_error=split_error,
-        behaviour_error=_behaviour_error(shop) if behaviour else None,
+        errors=refusals(shop) if split_error is None else [split_error],
     )
     with atomic_path(Path(out) / "rejected.parquet") as temporary:
         pl.concat([shop.rejected, unreadable_rows(shop, unreadable)]).write_parquet(temporary)
     write_json(Path(out) / "check.json", asdict(report))
     return report
-
-
-def _behaviour_error(shop: Shop) -> str | None:
-    try:
-        shop.require_queries()
-    except UserError as error:
-        return str(error)
-    return None
 
 
 def unreadable_rows(shop: Shop, unreadable: dict[Path, str]) -> pl.DataFrame:

@@ -41,6 +41,7 @@ def evaluate_retrieval(
     fingerprints: Mapping[str, str] | None = None,
     max_queries: int = 20_000,
     progress: bool = False,
+    device: torch.device | None = None,
 ) -> RetrievalResult:
     """Rank `items` for labelled `queries` with every encoder, BM25 (where both sides have text) and chance.
 
@@ -53,6 +54,7 @@ def evaluate_retrieval(
         views: names of `ITEM_VIEWS`. A pool holds the products that have at least one part of the view.
         max_queries: distinct queries of each kind; of more a random sample is asked.
         progress: draw a progress bar while encoding.
+        device: what the result says that the encoders computed on; default: what `compute_device` says.
 
     Raises:
         UserError: no query asks for a product of the pool, or an encoder's vectors are not finite.
@@ -75,7 +77,7 @@ def evaluate_retrieval(
         data_hash=data_hash,
         seed=seed,
         versions=versions(),
-        machine=machine() | {"device": device_name(compute_device())},
+        machine=machine() | {"device": device_name(device or compute_device())},
         pool=len(items),
         labels=len(labels),
         unknown_products=len(labels) - len(known),

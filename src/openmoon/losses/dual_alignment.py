@@ -38,7 +38,7 @@ def objective_weights(usage: Tensor, served: Tensor) -> Tensor:
 
 def weight_balance(weights: Tensor, present: Tensor) -> Tensor:
     """`−mean_m log ω_m` over the objectives that are `present` (M,) bool, less its minimum; a scalar, 0 where all count alike.
-    A weight that goes to zero makes it infinite."""
+    A weight that goes to zero makes it large (at most 27.6 each, so that it stays finite)."""
     shared = weights[present] * present.sum() / len(weights)
     return -shared.clamp(min=1e-12).log().mean()
 

@@ -1,16 +1,36 @@
-"""`openmoon data check`: what is in the tables, what is wrong with them."""
+"""`openmoon data check`: what is in the tables, what is wrong with them, and whether the recipe's trainings would start."""
 
 from __future__ import annotations
 
-from openmoon.builders.workspace import cache_folder
+from openmoon.builders.workspace import cache_folder, workspace_of
 from openmoon.config import Recipe
 from openmoon.console import bar
 from openmoon.data.check import CheckReport, check_shop
 from openmoon.data.image_cache import ImageCache
+from openmoon.data.shop import Shop
+from openmoon.errors import UserError
+from openmoon.steps.pretrain import validation_rows
 
 
 def check(recipe: Recipe) -> CheckReport:
-    """Check the recipe's shop; writes check.json and rejected.parquet to the workdir."""
+    """Check the recipe's shop; writes check.json and rejected.parquet to the workdir. Its `errors` are what `pretrain` and
+    `posttrain` would say instead of starting: of products and pairs, not of what `posttrain.pairs` then leaves."""
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     with bar("Reading pictures", None) as (progress, task):
-        return check_shop(recipe.data, images, recipe.workdir, lambda n: progress.advance(task, n), recipe.posttrain is not None)
+        return check_shop(recipe.data, images, recipe.workdir, lambda n: progress.advance(task, n),
+                          lambda shop: _refusals(recipe, shop, images))  # fmt: skip
+
+
+def _refusals(recipe: Recipe, shop: Shop, images: ImageCache) -> list[str]:
+    refusals = []
+    try:
+        work = workspace_of(recipe, shop, images)
+    except UserError as refusal:
+        return [str(refusal)]
+    for stage, start in ((recipe.pretrain, validation_rows), (recipe.posttrain, lambda work: work.pairs)):
+        try:
+            if stage:
+                start(work)
+        except UserError as refusal:
+            refusals.append(str(refusal))
+    return refusals

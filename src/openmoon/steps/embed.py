@@ -36,7 +36,8 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     slow = ProductEncoder.from_pretrained(folder)
     work, fingerprint = recipe.workdir, slow.fingerprint()
     encoder = fast_encoder(slow, work / "onnx", recipe.embed.precision, fingerprint)
-    by = Embedder(encoder, encoder_name(recipe, fingerprint), saved_learnt_until(folder), recipe.embed.batch_size)
+    by = Embedder(encoder, encoder_name(recipe, fingerprint), saved_learnt_until(folder), recipe.embed.batch_size,
+                  recipe.embed.precision)  # fmt: skip
     shop, problems = load_catalog(recipe.data), work / "embed_rejected.parquet"
     with alone(work):
         finished = embed_table(work / "vectors.parquet", _products(shop, recipe.embed.view), shop.image_path, by, problems)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.table import Table
 
 from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_queries
@@ -116,5 +117,5 @@ def _recall(work: Workspace, systems: dict[str, ProductEncoder]) -> RetrievalRes
     return evaluate_retrieval(
         encodes, held_out_queries(work), held_out_items(work), recipe=recipe.model_dump(mode="json"), split="test",
         data_hash=work.data_hash, seed=recipe.seed, views=["image", "rich+image"], max_queries=recipe.evaluate.max_queries,
-        progress=console.is_terminal,
+        progress=console.is_terminal, device=torch.device("cpu"),
     )  # fmt: skip

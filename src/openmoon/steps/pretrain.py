@@ -34,9 +34,7 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         work = open_workspace(recipe)
         torch.manual_seed(recipe.seed)
         encoder = build_encoder(recipe.encoder.dense())
-        train, val = work.rows("train"), _matched(work, work.rows("val"))[:MAX_VALIDATION]
-        if not len(val):
-            raise UserError(_nothing_to_validate(len(_matched(work, np.arange(len(work.items))))))
+        train, val = work.rows("train"), validation_rows(work)
         parts = work.parts
         rows = train[parts.has("image")[train]]
         shown = _inputs(work, np.concatenate([rows, val]))
@@ -66,18 +64,21 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
     )  # fmt: skip
 
 
-def _matched(work: Workspace, rows: np.ndarray) -> np.ndarray:
-    return rows[(work.parts.has("image") & work.parts.has("title"))[rows]]
+def validation_rows(work: Workspace) -> np.ndarray:
+    """Rows of the products that decide when stage 1 stops: of the validation split, with title and picture, at most
+    MAX_VALIDATION. `UserError` where there is none."""
+    matched = work.parts.has("image") & work.parts.has("title")
+    rows = work.rows("val")
+    if (found := rows[matched[rows]][:MAX_VALIDATION]).size:
+        return found
+    if matched.any():
+        raise UserError(f"data.split.val: of {matched.sum():,} products with text and picture none is for validation; raise "
+                        "data.split.val.")  # fmt: skip
+    raise UserError("pretrain: no product has both a text and a readable picture; `openmoon data check` says what is wrong with "
+                    "the pictures. Without pictures skip stage 1 with pretrain: null.")  # fmt: skip
 
 
 def _inputs(work: Workspace, rows: np.ndarray) -> Inputs:
     """What the products in `rows` show."""
     texts = [text for column in work.parts.texts.values() for text in column[rows] if text is not None]
     return Inputs([key for key in work.parts.images[rows] if key is not None], texts)
-
-
-def _nothing_to_validate(matched: int) -> str:
-    if matched:
-        return f"data.split.val: of {matched:,} products with text and picture none is for validation; raise data.split.val."
-    return ("pretrain: no product has both a text and a readable picture; `openmoon data check` says what is wrong with the "
-            "pictures. Without pictures skip stage 1 with pretrain: null.")  # fmt: skip

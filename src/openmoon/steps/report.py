@@ -20,7 +20,8 @@ from openmoon.steps.evaluate import compared_systems, fingerprints
 
 
 def report(recipe: Recipe) -> Path:
-    """Write `<workdir>/report.html` from what the other steps left there; what is not there is said to be absent."""
+    """Write `<workdir>/report.html` from the tables and what the other steps left there; what is not there is said to be
+    absent. The stages' encoders are asked again for what comes back for some held-out queries."""
     work = open_workspace(recipe, labels=True)
     result = recipe.workdir / "evaluation.json"
     examples: list[Example] = []

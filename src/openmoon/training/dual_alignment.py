@@ -72,7 +72,7 @@ def dual_alignment_objective(
     terms: Alignment,
     hard: HardNegatives = NONE,
 ) -> Objective:
-    """The five objectives for a batch of pairs; without `matrix` all count alike, whatever the routing.
+    """The five objectives for a batch of pairs; without `matrix` every ω is 1, whatever the routing.
 
     `contrast` compares; its queue and `hard` negatives are products and serve the three objectives of queries.
     Raises `UserError` at a step whose pairs meet in no objective.

@@ -36,10 +36,10 @@ def pretraining_objective(
 ) -> Objective:
     """Losses of a batch of products.
 
-    `items` are all products, `spus` (N,) int64 their SPUs, `rows` the products of the training split (an element of a
-    batch indexes `rows`). `image_text` and `self_supervision` weigh the two losses; a product without picture or without
-    text takes no part in what it lacks. Products of one SPU are no negatives of each other, nor are those that look the same or
-    are called the same.
+    `items` are all products, `spus` (N,) int64 their SPUs, `rows` those that are learnt from (an element of a
+    batch indexes `rows`). `image_text` weighs what joins picture and text, and text and whole product, `self_supervision` the
+    views of pictures; a product without picture or without text takes no part in what it lacks. Products of one SPU are no
+    negatives of each other, nor are those that look the same or are called the same.
     """
     shares = (1 - with_text, with_text / 2, with_text / 2)
     has_image, has_text = items.has("image"), items.has("rich")

@@ -42,7 +42,7 @@ SAID = 200  # characters of a server's reason
 
 
 class Request(NamedTuple):
-    """What is asked for a product: title, attributes and, where there is one, the picture."""
+    """What is asked for a product: what its texts say and, where there is one, the picture."""
 
     product: Product
     picture: Path | None
