@@ -71,7 +71,7 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
     pending: deque[_Source] = deque()  # given to the encoder, vectors not yet back
     written = 0
 
-    other = [by.precision] if by.precision != "float32" else []
+    other: Sequence[str] = [by.precision] if by.precision != "float32" else []
 
     def unreadable(number: int, reason: str) -> None:
         rejected.append((*pending[number - written].key, reason))
@@ -105,7 +105,7 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
 
 
 def _sources(
-    shown: Shown, locate: Callable[[str], Path], pool: ThreadPoolExecutor, rejected: Rows, other: list[str]
+    shown: Shown, locate: Callable[[str], Path], pool: ThreadPoolExecutor, rejected: Rows, other: Sequence[str]
 ) -> Iterator[_Source]:
     """The rows of which something is left, in order; picture files are read (not decoded) by threads, a chunk at a time. `other`
     is what a vector depends on besides."""
