@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,26 @@ COMMAND = [sys.executable, "-m", "openmoon.cli"]
 
 
 @pytest.fixture(scope="session")
-def cli() -> Cli:
-    """Run `openmoon …`; a traceback in its output fails the test whatever else it checks."""
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """Run `openmoon …` in a process of its own; a traceback in its output fails the test whatever else it checks."""
+    out, err = (tmp_path_factory.mktemp("cli") / name for name in ("out", "err"))
+    command = [sys.executable, "-m", "tests.e2e.fork_server"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
 
-    def run(*arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*COMMAND, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, check=False
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        assert (done.returncode == 0) == ok, done.stdout + done.stderr
-        return done
+        def run(*arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
+            call = {"arguments": [*map(str, arguments)], "environment": ENVIRONMENT, "output": [str(out), str(err)]}
+            print(json.dumps(call), file=server.stdin, flush=True)
+            status = int(server.stdout.readline())
+            done = subprocess.CompletedProcess(arguments, status, out.read_text(), err.read_text())
+            assert "Traceback" not in done.stderr, done.stderr
+            assert (done.returncode == 0) == ok, done.stdout + done.stderr
+            return done
 
-    return run
+        yield run
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")
