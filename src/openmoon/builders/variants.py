@@ -37,7 +37,7 @@ def with_variants(work: Workspace, share: float) -> Parts:
 
 def training_products(work: Workspace) -> str:
     """Identity of what is augmented, whatever its order: texts and pictures of the training products."""
-    products = work.items.filter(split="train").sort("product_id").select("product_id", "title", "rich", "image_key")
+    products = work.items[work.learnt_rows].sort("product_id").select("product_id", "title", "rich", "image_key")
     return content_hash(products.write_ndjson())[:16]
 
 

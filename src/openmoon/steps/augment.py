@@ -49,7 +49,7 @@ def augment(recipe: Recipe, encoder_folder: Path | None = None) -> AugmentSummar
     if slow is None:
         console.print("  encoder: the bare trunks, from which this recipe starts")
         slow = starting_encoder(work)
-    items = work.items.filter(split="train").sort("product_id")
+    items = work.items[work.learnt_rows].sort("product_id")
     if items.is_empty():
         raise UserError("data.split: no training product is left to augment; lower data.split.val and data.split.test.")
     catalog = items.select("product_id", "title", "category").join(
