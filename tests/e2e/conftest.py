@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+SECOND_HALF = {"test_augment", "test_benchmarks", "test_posttraining", "test_until"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs this folder, so that the shop and the run are made once."""
+    """Two workers share this folder, half of its time each, so that the shop and the run are made only twice."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+            item.add_marker(pytest.mark.xdist_group("e2e-2" if item.path.stem in SECOND_HALF else "e2e-1"))
 
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
