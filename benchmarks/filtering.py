@@ -65,7 +65,8 @@ def main() -> None:
         parser.error(f"{recipe.workdir}: its log has no kept shares; it was trained without posttrain.filter")
     work = open_workspace(recipe)
     start = starting_encoder(work)
-    pairs, _, chosen = training_pairs(work, start)
+    found = training_pairs(work, start)
+    pairs, chosen = found.pairs, found.chosen
     if pairs.is_empty():
         parser.error(f"{args.recipe}: posttrain.pairs leaves no pair; `openmoon data pairs` shows what each rule drops")
     noise = planted(recipe, pairs)

@@ -23,11 +23,13 @@ from openmoon.models.encoder import ProductEncoder
 
 class TrainingPairs(NamedTuple):
     """The `pairs` of the training split after the rules, which may leave none, with spu and category of their items; what each
-    rule did; and `chosen`, the pairs before the rules: whatever was chosen for a query, whether it is trained on or not."""
+    rule did; `chosen`, the pairs before the rules: whatever was chosen for a query, whether it is trained on or not; and the
+    categories' shares of the impressions, where a rule asked for them."""
 
     pairs: pl.DataFrame
     ledger: Ledger
     chosen: pl.DataFrame
+    impressions: dict[str | None, float] | None = None
 
     def askers(self, work: Workspace) -> np.ndarray | None:
         """(P,) rows of the products that queries were made of; None where shoppers asked."""
@@ -61,14 +63,14 @@ def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> TrainingP
         pairs = ledger.apply("hardest query", pairs, lambda p: cleaning.hardest_queries(p, pair_scores(work, encode, p)))
     if rules.per_item:
         pairs = ledger.apply("pairs per item", pairs, lambda p: cleaning.cap_per_item(p, rules.per_item))
-    if rules.match_categories:
-        shares = _impressions(work)
+    shares = _impressions(work) if rules.match_categories else None
+    if shares is not None:
         pairs = ledger.apply("match categories", pairs, lambda p: cleaning.match_categories(p, shares))
     if config.objectives == "mix" and len(pairs):
         fits = build_mix(config).probabilities(pair_table(pairs, chosen), work.parts).sum(1) > 0.5
         if not fits.all():
             pairs = ledger.apply("views of the mix", pairs, lambda p: p.filter(pl.Series(fits)))
-    return TrainingPairs(pairs, ledger, chosen)
+    return TrainingPairs(pairs, ledger, chosen, shares)
 
 
 def latest_event(work: Workspace, found: TrainingPairs) -> datetime:

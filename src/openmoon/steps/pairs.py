@@ -19,7 +19,6 @@ from openmoon.builders.trained import starting_encoder, starts_untrained
 from openmoon.builders.workspace import Workspace, cache_folder, open_workspace, require_size
 from openmoon.config import PosttrainConfig, Recipe
 from openmoon.console import console
-from openmoon.data.pairs.cleaning import impression_shares
 from openmoon.data.pairs.ledger import Ledger
 from openmoon.errors import UserError
 from openmoon.evaluation.encode import Encode
@@ -109,7 +108,7 @@ def account(recipe: Recipe, encoder_folder: Path | None = None) -> PairsAccount:
     if encoder is not None and there:
         scores = _score_quantiles(work, CachedEncode(encoder, work.images, cache_folder(recipe)), found.pairs)
     mix = _mix_counts(work, config, found) if there and config.objectives == "mix" else None
-    categories = _category_shares(work, found) if config.pairs.match_categories else None
+    categories = _category_shares(work, found, found.impressions) if found.impressions is not None else None
     titles = dict(work.items.select("product_id", "title").iter_rows())
     return PairsAccount(len(found.pairs), found.ledger, mix, categories, scores, titles)
 
@@ -132,10 +131,9 @@ def _table(title: str, *left: str) -> Table:
     return Table(*left, title=title, title_justify="left", title_style="bold", header_style="dim")
 
 
-def _category_shares(work: Workspace, found: TrainingPairs) -> pl.DataFrame:
+def _category_shares(work: Workspace, found: TrainingPairs, impressions: dict[str | None, float]) -> pl.DataFrame:
     """Of impressions, of the pairs before any rule, and of those that are left."""
-    shares = impression_shares(work.learnt_events, work.items.select("product_id", "category"))
-    table = pl.DataFrame(list(shares.items()), {"category": pl.String, "impressions": pl.Float64}, orient="row")
+    table = pl.DataFrame(list(impressions.items()), {"category": pl.String, "impressions": pl.Float64}, orient="row")
     before = found.chosen.join(work.items.select("product_id", "category"), on="product_id", how="left")
     for name, pairs in (("chosen", before), ("taught", found.pairs)):
         counted = pairs.group_by("category").agg((pl.len() / max(len(pairs), 1)).alias(name))
