@@ -11,6 +11,8 @@ import torch
 from openmoon.builders.objective import Built, build_objective
 from openmoon.builders.pair_table import build_mix
 from openmoon.config import EncoderConfig, PosttrainConfig, Spare
+from openmoon.data.blend import Blend
+from openmoon.losses import log_frequency
 from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.models.encoder import build_encoder
 from openmoon.training.filtering import SampleFilter
@@ -83,3 +85,18 @@ def test_weights_have_a_gradient_where_they_are_naive(tiny_config: EncoderConfig
 def test_what_is_spared_follows_the_recipe(tiny_config: EncoderConfig) -> None:
     spares = {spare: built(tiny_config, negatives={"spare": spare}).contrast.spare_inputs for spare in get_args(Spare)}
     assert spares == {"nothing": False, "inputs": True, "answers": True, "visits": True}
+
+
+def test_settings_of_the_recipe_reach_the_objective(tiny_config: EncoderConfig) -> None:
+    circle = built(tiny_config, loss="circle", circle={"gamma": 9, "margin": 0.1}, negatives={"margin": 0.3}).contrast
+    assert (circle.loss, circle.gamma, circle.circle_margin, circle.margin) == ("circle", 9, 0.1, 0.3)
+    assert circle.dims == tuple(tiny_config.dims)
+    fixed = built(tiny_config, temperature=0.2, learn_temperature=False)
+    assert fixed.contrast.temperature().item() == pytest.approx(0.2)
+    assert not list(fixed.heads.parameters())
+    assert fixed.contrast.log_q is None
+    popular = built(tiny_config, negatives={"popularity": True}).contrast
+    torch.testing.assert_close(popular.log_q, log_frequency(torch.from_numpy(pairs().item), N))
+    assert "self_supervision" in step(built(tiny_config, self_supervision=0.5), tiny_config).losses
+    blended = built(tiny_config, blend=0.9, train_image_trunk=True).objective(np.arange(20), np.random.default_rng(0), 0.0)
+    assert any(isinstance(image, Blend) for image in blended.views[0].images)

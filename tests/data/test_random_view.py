@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 
 from openmoon.data import random_view as views
 from openmoon.data.random_view import plain_view, random_view
@@ -77,3 +83,45 @@ def test_light_is_contrast_about_the_mean_of_what_was_saturated_about_gray() -> 
     mean = gray.mean((2, 3), keepdim=True)
     expected = ((mean + (saturated - mean) * contrast) * bright * cast).clamp(0, 255)
     torch.testing.assert_close(views._photometry(images, 1.0, np.random.default_rng(5)), expected)
+
+
+def test_a_view_passes_through_every_part_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = ["_geometry", "_background", "_photometry", "_blur", "_erase"]
+    called = []
+
+    def watched(name: str, part: Callable[..., Tensor], *given: Any) -> Tensor:
+        called.append(name)
+        return part(*given)
+
+    for name in parts:
+        monkeypatch.setattr(views, name, partial(watched, name, getattr(views, name)))
+    random_view(PIXELS, 32, 0.5, np.random.default_rng(0))
+    assert called == parts
+
+
+def test_half_of_the_views_are_mirrored() -> None:
+    ramp = torch.arange(40.0).expand(64, 3, 40, 40).contiguous()
+    seen = views._geometry(ramp, 40, 0.5, np.random.default_rng(0))
+    assert 0.3 < ((seen[..., -1] - seen[..., 0]).mean((1, 2)) > 0).float().mean() < 0.7
+
+
+def test_half_of_the_views_have_one_rectangle_painted_over() -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (64, 3, 40, 40))).float()
+    erased = views._erase(images.clone(), 1.0, np.random.default_rng(1))
+    changed = (erased != images).any(1)
+    hit = changed.flatten(1).any(1)
+    assert 0.3 < hit.float().mean() < 0.7
+    for one, hole in zip(erased[hit], changed[hit], strict=True):
+        (top, left), (bottom, right) = hole.nonzero().amin(0), hole.nonzero().amax(0)
+        assert len(one[:, top : bottom + 1, left : right + 1].unique()) == 1
+
+
+def test_the_background_goes_and_what_it_encloses_stays() -> None:
+    studio = torch.full((8, 3, 64, 64), 250.0)
+    studio[:, :, 16:48, 16:48] = 60.0
+    studio[:, :, 28:36, 28:36] = 250.0  # a white print
+    changed = views._background(studio, 1.0, np.random.default_rng(0))
+    torch.testing.assert_close(changed[:, :, 18:46, 18:46], studio[:, :, 18:46, 18:46])
+    assert ((changed - studio)[:, :, :10].abs().mean((1, 2, 3)) > 5).float().mean() > 0.6
+    busy = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (8, 3, 64, 64))).float()
+    torch.testing.assert_close(views._background(busy, 1.0, np.random.default_rng(0)), busy)

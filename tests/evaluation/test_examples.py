@@ -53,3 +53,14 @@ def test_the_draw_depends_on_the_seed_alone():
     draws = [find_examples({"tuned": half_right}, QUERIES, ITEMS, seed=seed) for seed in (1, 1, 2)]
     one, same, other = ([example.query_text for example in draw] for draw in draws)
     assert one == same != other
+
+
+def test_the_last_system_decides_what_is_solved():
+    def wrong(inputs):
+        asked = inputs[0].get("text", "").startswith("query")
+        return np.roll(half_right(inputs), 1, 1) if asked else half_right(inputs)
+
+    found = find_examples({"first": wrong, "last": half_right}, QUERIES, ITEMS, each=3, k=4)
+    assert [example.solved for example in found] == [True] * 3 + [False] * 3
+    for example in found:
+        assert example.solved == (int(example.query_text.split()[1]) % 2 == 0) == example.results["last"][0].correct

@@ -169,3 +169,20 @@ def test_the_map_depends_on_the_weights(tiny_encoder: ProductEncoder, tiny_confi
     torch.manual_seed(5)
     first, other = (text_heatmaps(one, picture, "red boot")[0].map for one in (tiny_encoder, build_encoder(tiny_config)))
     assert np.corrcoef(first.ravel(), other.ravel())[0, 1] < 0.7
+
+
+def test_a_window_has_the_colour_of_the_border() -> None:
+    picture = np.full((32, 32, 3), (30, 90, 200), np.uint8)
+    picture[0, :5] = 255
+
+    class Seen:
+        image_size = 32
+
+        def encode(self, pictures: list[np.ndarray]) -> np.ndarray:
+            self.pictures = np.stack(pictures)
+            return np.ones((len(pictures), 2))
+
+    seen = Seen()
+    occlude(seen, picture)  # type: ignore[arg-type]
+    centre = 1 + PER_AXIS**2 // 2
+    assert (seen.pictures[centre][10:22, 10:22] == (30, 90, 200)).all()

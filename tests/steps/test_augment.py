@@ -1,15 +1,20 @@
-"""Which products are augmented."""
+"""Which products are augmented, and what of it is kept."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 
+from openmoon import ProductEncoder
 from openmoon.builders.workspace import open_workspace
-from openmoon.config import EncoderConfig, Recipe
-from openmoon.steps.augment import augment
+from openmoon.config import AugmentConfig, EncoderConfig, Recipe
+from openmoon.data.coaugment.gate import STRANGE
+from openmoon.data.coaugment.table import Made
+from openmoon.steps.augment import _judged, augment
 
 
 @pytest.mark.parametrize("by", ["product", "given"])
@@ -30,3 +35,22 @@ def test_all_products_that_pairs_may_hold_are_augmented(tmp_path: Path, tiny_con
     work = open_workspace(recipe)
     assert set(made["product_id"]) == set(work.items["product_id"][work.learnt_rows])
     assert made["product_id"].n_unique() == {"product": 7, "given": 12}[by]
+
+
+def test_what_is_nearer_to_another_product_is_dropped(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    titles = ["red boot", "blue bag", "lamp", "green mug with dots", "leather shoe", "small cotton bag"]
+    places = range(len(titles))
+    items = pl.DataFrame({
+        "product_id": [f"p{n}" for n in places], "spu_id": [f"s{n}" for n in places], "title": titles, "rich": titles,
+        "image": [None] * len(titles), "image_key": [None] * len(titles),
+    })  # fmt: skip
+    work: Any = SimpleNamespace(recipe=Recipe.model_validate({"name": "t", "workdir": tmp_path}), shop=None)
+    made = [Made("p0", "text", "t", titles[0]), Made("p1", "text", "t", titles[4]), Made("p2", "text", "t", "x", reason="before")]
+
+    def judged(**gate: float) -> list[Made]:
+        return _judged(made, work, items, tiny_encoder.eval(), tmp_path, AugmentConfig.model_validate(gate))
+
+    own, other, before = judged(nearer=0.9, slack=0.05)
+    assert (own.reason, own.score) == (None, 1)
+    assert (other.reason, before.reason) == (STRANGE, "before")
+    assert [row.reason for row in judged(nearer=0, slack=1)] == [None, None, "before"]

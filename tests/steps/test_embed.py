@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -77,3 +78,18 @@ def test_another_precision_makes_the_vectors_again(tmp_path: Path, tiny_encoder:
         for precision in ("float32", "bfloat16", "bfloat16", "float32")
     ]  # fmt: skip
     assert added == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize("view", ["title", "image", "title+image"])
+def test_vectors_are_of_the_view_that_the_recipe_names(
+    tmp_path: Path, tiny_encoder: ProductEncoder, pictures: list[Path], view: str
+) -> None:
+    product = {"product_id": ["a"], "title": ["red boot"], "image": [pictures[0].name], "category": ["shoes"]}
+    pl.DataFrame(product).write_parquet(tmp_path / "catalog.parquet")
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    recipe = Recipe.model_validate({"name": "tiny", "workdir": tmp_path, "data": {"root": tmp_path}, "embed": {"view": view}})
+    embed(recipe, tmp_path / "encoder")
+    found = np.stack(pl.read_parquet(tmp_path / "vectors.parquet")["vector"].to_numpy())
+    parts = {"title": {"text": "red boot"}, "image": {"image": pictures[0]}}
+    shown = {key: value for name in view.split("+") for key, value in parts[name].items()}
+    np.testing.assert_allclose(found, tiny_encoder.eval().encode([shown]), atol=1e-4)

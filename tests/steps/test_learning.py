@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,12 +13,17 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from torch import nn
 
 from openmoon import ProductEncoder
-from openmoon.config import load_recipe
+from openmoon.builders import stage
+from openmoon.builders.workspace import open_workspace
+from openmoon.config import PosttrainConfig, load_recipe
 from openmoon.steps.evaluate import evaluate
-from openmoon.steps.posttrain import posttrain
+from openmoon.steps.posttrain import _taught_views, posttrain
 from openmoon.steps.pretrain import pretrain
+from openmoon.training.featurize import Featurizer
+from openmoon.training.loop import Schedule
 from tests.conftest import WORDS
 
 SLOTS, OPTIONS = 3, 4  # a product is one option of each slot: 64 products
@@ -83,3 +89,78 @@ def test_both_stages_learn_what_there_is_to_learn(planted: Path) -> None:
         assert all(metrics[before]["recall@1"] < 0.2 for metrics in cells.values() if metrics.get(before)), before
     assert {item: metrics["stage 2"]["recall@1"] > 0.4 for item, metrics in cells.items()} == {
         "rich": True, "image": True, "rich+image": True}  # fmt: skip
+
+
+OTHER_WORDS = {"test": ("mug mug mug", "bag bag bag"), "val": ("lamp lamp lamp", "shoe shoe shoe")}
+
+
+def logged(workdir: Path) -> tuple[list[float], list[dict[str, float]]]:
+    """Losses and validations of both stages."""
+    files = [workdir / stage / "metrics.jsonl" for stage in ("pretrain", "posttrain")]
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line], [line["val"] for line in lines if "val" in line]
+
+
+def test_what_is_held_out_changes_nothing_that_is_learnt(planted: Path) -> None:
+    """Other words for the held-out products, in titles and queries: the losses stay; of the test, validation stays, too."""
+    root = planted.parent
+    split = dict(open_workspace(load_recipe(planted)).items.select("product_id", "split").iter_rows())
+    tables = {name: pl.read_parquet(root / f"{name}.parquet") for name in ("catalog", "events")}
+    found = {}
+    for changed in ((), ("test",), ("val", "test")):
+        for place, (name, column) in enumerate((("catalog", "title"), ("events", "query_text"))):
+            texts = [
+                f"{OTHER_WORDS[side][place] if (side := split[product]) in changed else text} {row % 10} {row // 10}"
+                for row, (product, text) in enumerate(tables[name].select("product_id", column).iter_rows())
+            ]  # each different: equal queries would be on one side
+            tables[name].with_columns(pl.Series(column, texts)).write_parquet(root / f"{name}.parquet")
+        workdir = root / "-".join(("run", *changed))
+        short = ["pretrain.epochs=2", "posttrain.epochs=2", f"workdir={workdir}"]
+        pretrain(load_recipe(planted, short))
+        posttrain(load_recipe(planted, [*short, "pretrain=null"]))  # validation decides which weights of stage 1 are kept
+        found[changed] = logged(workdir)
+    (losses, validations), *others = found.values()
+    for other, _ in others:
+        np.testing.assert_allclose(other, losses, rtol=1e-4)
+    assert found["test",][1] == validations != found["val", "test"][1]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_settings_of_the_recipe_reach_the_training(planted: Path, monkeypatch: pytest.MonkeyPatch, trained: bool) -> None:
+    seen: dict[str, Any] = {}
+
+    class Reached(Exception):
+        pass
+
+    def fit(module: nn.Module, optimizer: torch.optim.Optimizer, temperature: object, encode: Featurizer, objective: object,
+            validate: object, schedule: Schedule, **rest: object) -> None:  # fmt: skip
+        seen.update(rest, optimizer=optimizer, images=encode.images, schedule=schedule)
+        raise Reached
+
+    monkeypatch.setattr(stage, "fit", fit)
+    settings = {"lr": 0.02, "weight_decay": 0.3, "clip": 0.7, "average": 0.6, "augment": 0.4, "warmup": 0.3, "chunk": 7,
+                "patience": 3, "validate_every": 4, "checkpoint_every": 6, "max_steps": 9}  # fmt: skip
+    live = {"augment_views": 2, "train_image_trunk": "true", "trunk_lr": 0.001, "crop": 40}
+    settings |= live if trained else {"augment_views": 3}
+    with pytest.raises(Reached):
+        pretrain(load_recipe(planted, ["seed=5", *(f"pretrain.{name}={value}" for name, value in settings.items())]))
+    schedule = seen["schedule"]
+    for name in ("max_steps", "warmup", "validate_every", "checkpoint_every", "patience", "chunk"):
+        assert getattr(schedule, name) == settings[name]
+    assert (schedule.batch_size, schedule.epochs) == (32, 40)
+    assert (seen["clip"], seen["average"], seen["seed"]) == (0.7, 0.6, 5)
+    groups = {(group["peak"], group["weight_decay"]) for group in seen["optimizer"].param_groups if group["params"]}
+    assert groups == {(0.02, 0.0), (0.02, 0.3)} | ({(0.001, 0.0), (0.001, 0.3)} if trained else set())
+    assert seen["images"].strength == 0.4
+    assert (seen["images"].crop == 40) if trained else (seen["images"].views == 3)
+
+
+@pytest.mark.parametrize(("mix", "queries", "item"), [
+    ([("text", "rich")], ["text"], "rich+image"), ([("image", "image")], ["image"], "image"),
+    ([("text", "image"), ("text+image", "rich")], ["text", "image"], "rich+image"),
+    ([("rich+image", "rich")], ["text", "image"], "rich+image"),
+])  # fmt: skip
+def test_what_is_taught_is_validated(mix: list[tuple[str, str]], queries: list[str], item: str) -> None:
+    rows = [{"query": query, "item": view, "share": 1} for query, view in mix]
+    assert _taught_views(PosttrainConfig.model_validate({"mix": rows})) == (queries, item)
+    assert _taught_views(PosttrainConfig(objectives="dual")) == (["text", "image"], "rich+image")

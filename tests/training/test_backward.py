@@ -14,7 +14,7 @@ from torch import Tensor
 from openmoon.config import MOON_MIX, EncoderConfig
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.lists import Lists
-from openmoon.data.views import Parts
+from openmoon.data.views import Parts, Views
 from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder, upcycled
@@ -24,6 +24,7 @@ from openmoon.training.contrast import Contrast
 from openmoon.training.distributed import ALONE, World
 from openmoon.training.featurize import Featurizer
 from openmoon.training.negatives import LEFT, FromLog, HardNegatives, LeftBehind
+from openmoon.training.plan import Encoded, Plan, StepOutput
 from openmoon.training.posttrain import IDENTITIES, Mix, posttraining_objective
 from openmoon.training.queue import ItemQueue
 from openmoon.training.sources import LiveImages, LiveText
@@ -163,3 +164,20 @@ def test_two_processes_give_the_gradient_of_one(
         found = torch.load(tmp_path / f"gradients-{rank}.pt")
         assert_same(found, whole)
         assert set(found) == set(whole), "what takes no part has no gradient, which is not a gradient of 0: it must not decay"
+
+
+@pytest.mark.parametrize("chunk", [0, 2])
+def test_towers_and_chunks_have_random_numbers_of_their_own_and_twice_the_same(chunk: int) -> None:
+    drawn: list[Tensor] = []
+
+    def encode(views: Views, rng: np.random.Generator) -> Encoded:
+        drawn.append(torch.from_numpy(rng.random((len(views), 3))) + torch.rand(len(views), 3))
+        return Encoded(drawn[-1])
+
+    views = Views(["a"] * 4, [None] * 4)
+    plan = Plan([views, views], lambda encoded: StepOutput({"x": sum(e.vectors.sum() for e in encoded)}, encoded[0].vectors))
+    backward(plan, encode, (7, 3), chunk)
+    first = torch.cat(drawn)[:8]
+    assert len(first.unique(dim=0)) == 8
+    if chunk:
+        torch.testing.assert_close(torch.cat(drawn)[8:], first)

@@ -114,3 +114,23 @@ def test_only_what_was_compared_is_remembered() -> None:
     with_own = contrast(unit(B, 1), unit(B, 2), batch()).losses
     without = Contrast(tau, (8,))(unit(B, 1), unit(B, 2), batch()).losses
     assert (with_own > without).sum() >= B - 1, "other items count twice; the own one, held too, is no negative"
+
+
+def test_within_a_product_nothing_is_filtered_corrected_or_queued() -> None:
+    inside = Contrast(tau, (8,), filter=SampleFilter(), log_q=torch.arange(4.0), queue=queue()).within_products()
+    assert inside.filter is None
+    assert inside.log_q is None
+    assert inside.queue is None
+
+
+def test_a_filter_judges_with_the_queue_and_at_the_time() -> None:
+    queries, answers, held = unit(B, 1), unit(B, 2), queue()
+    judge = SampleFilter(start=1.0, hardest=2)
+    found = Contrast(tau, (8,), queue=held, filter=judge)(queries, answers, batch(), 0.5)
+    confidences, losses = [], []
+    for items in (answers, torch.cat([answers, held.items(answers)[0]])):
+        ignore = ignored()[:, : len(items)]
+        confidences.append(judge.confidence(queries @ items.T, torch.arange(B), ignore, 0.5))
+        losses.append(info_nce(queries, items, 0.1, ignore=ignore) * judge.weights(confidences[-1]))
+    torch.testing.assert_close(found.losses, sum(losses) / 2)
+    torch.testing.assert_close(found.confidence, confidences[-1])

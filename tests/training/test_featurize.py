@@ -10,6 +10,7 @@ from openmoon import ProductEncoder
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.views import Parts, Views
 from openmoon.models import tokens
+from openmoon.training import featurize as featurize_module
 from openmoon.training.featurize import Featurizer
 from openmoon.training.sources import LiveImages, LiveText
 
@@ -41,14 +42,37 @@ def test_grouping_by_composition_and_length_changes_no_vector(
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-5, rtol=1e-4)
 
 
-def test_vectors_of_a_table(tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path) -> None:
+@pytest.fixture
+def tables(tiny_encoder: ProductEncoder, pictures: list[Path], tmp_path: Path) -> tuple[Featurizer, Parts]:
+    """Six pictures, four of them with a title."""
     cache = ImageCache(tmp_path / "cache", 32)
     cache.fill(pictures)
     keys = np.array(cache.keys(pictures), dtype=object)
     parts = Parts({"title": np.array(["red boot", None, "lamp", "mug", "bag", None], dtype=object)}, keys)
     featurize = Featurizer(tiny_encoder, LiveImages(tiny_encoder.image, cache, 32, 0.5), LiveText(tiny_encoder.text))
     featurize.texts.prepare(["red boot", "lamp", "mug", "bag"], lambda chunks, what, total: chunks)
+    return featurize, parts
+
+
+def test_vectors_of_a_table(tables: tuple[Featurizer, Parts], tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
+    featurize, parts = tables
     vectors = featurize.vectors(parts, "title+image", [4, 1])
     expected = tiny_encoder.encode([{"text": "bag", "image": pictures[4]}, pictures[1]])
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
     assert featurize.vectors(parts, "image", []).shape == (0, 8)
+
+
+def test_a_table_is_read_in_batches(tables: tuple[Featurizer, Parts], monkeypatch: pytest.MonkeyPatch) -> None:
+    featurize, parts = tables
+    rows = np.array([5, 1, 0, 2, 4])
+    whole = featurize.vectors(parts, "title+image", rows)
+    monkeypatch.setattr(featurize_module, "BATCH", 2)
+    np.testing.assert_allclose(featurize.vectors(parts, "title+image", rows), whole, atol=1e-5)
+
+
+def test_a_generator_augments_pictures_alone(tables: tuple[Featurizer, Parts]) -> None:
+    featurize, parts = tables
+    shown = Views(["red boot", None, "lamp"], [None, parts.images[0], parts.images[1]])
+    plain, changed = featurize(shown).vectors, featurize(shown, np.random.default_rng(0)).vectors
+    torch.testing.assert_close(changed[0], plain[0])
+    assert ((changed - plain)[1:].abs().amax(1) > 1e-3).all()

@@ -61,3 +61,9 @@ def test_the_table_is_renewed_on_time_and_goes_into_checkpoints() -> None:
     torch.testing.assert_close(other.table, mined.table)
     mined.before_step(10)
     assert set(mined.draw(np.array([0]), np.random.default_rng(0))[0]) == {6}
+
+
+def test_all_of_a_row_are_drawn() -> None:
+    mined = MinedNegatives(1, 4, 50, 10, lambda: Mined(np.array([[3, 5, 7, -1]], np.int32), {}))
+    mined.before_step(0)
+    assert set(mined.draw(np.array([0]), np.random.default_rng(0))[0]) == {3, 5, 7}

@@ -39,7 +39,8 @@ def test_mean_cosine_and_uniformity_against_a_loop(monkeypatch: pytest.MonkeyPat
     assert space_statistics(vectors)["uniformity"] == pytest.approx(math.log(sum(near) / len(near)), abs=1e-5)
 
 
-def test_collapse_stops_the_run() -> None:
+@pytest.mark.parametrize(("cosine", "rank"), [(0.999, 20.0), (0.3, 1.0)])
+def test_collapse_stops_the_run(cosine: float, rank: float) -> None:
     with pytest.raises(UserError, match="pretrain, step 7: the vectors collapsed"):
-        check_alive({"mean_cosine": 0.999, "effective_rank": 1.0}, "pretrain", 7)
+        check_alive({"mean_cosine": cosine, "effective_rank": rank}, "pretrain", 7)
     check_alive({"mean_cosine": 0.3, "effective_rank": 20.0}, "pretrain", 7)

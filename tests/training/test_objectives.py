@@ -19,6 +19,8 @@ from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.losses.dual_alignment import load_balance
 from openmoon.models.experts import LOAD, PROBABILITY
 from openmoon.training.contrast import Contrast
+from openmoon.training.dual_alignment import Alignment, dual_alignment_objective
+from openmoon.training.filtering import SampleFilter
 from openmoon.training.plan import Encoded, Plan
 from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
 from openmoon.training.pretrain import pretraining_objective
@@ -279,3 +281,19 @@ def test_pairs_count_by_their_weights() -> None:
     plain, weighed = (plan.loss(encoded).losses["info_nce"] for plan in plans)
     torch.testing.assert_close(plain, each.mean())
     torch.testing.assert_close(weighed, (each * torch.from_numpy(weight[rows])).mean())
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_the_filters_threshold_falls_as_the_training_goes_on(dual: bool) -> None:
+    contrast = Contrast(tau, (8,), filter=SampleFilter(start=2.0))
+    words = Parts({"text": column(*[f"q {n}" for n in range(4)])}, column(*[None] * 4))
+    table, spus = pair_table(words, np.array([1, 2, 5, 6]), np.arange(4)), np.arange(N) // 2
+    losses = []
+    for progress in (0.0, 0.5, 1.0):
+        if dual:
+            objective = dual_alignment_objective(contrast, table, items(), spus, None, Alignment(less=0))
+        else:
+            objective = posttraining_objective(contrast, table, items(), spus, Mix(["text"], ["rich"], [1.0]))
+        plan = objective(np.arange(4), np.random.default_rng(0), progress)
+        losses.append(float(loss_of(plan)["text → product" if dual else "info_nce"]))
+    assert losses[0] < 0.8 * losses[1] < 0.64 * losses[2]

@@ -161,3 +161,32 @@ def test_blends_are_made_of_the_pictures_they_name(
     assert plain is not None
     torch.testing.assert_close(blended.values[[0, 1, 3]], plain.values)
     assert all((blended.values[2] - plain.values[row]).abs().max() > 1e-3 for row in (0, 1))
+
+
+def test_training_draws_the_plain_and_every_augmented_view(
+    tiny_encoder: ProductEncoder, cache: tuple[ImageCache, list[str]], tmp_path: Path
+) -> None:
+    images, (key, *_) = cache
+    source = CachedImages(tiny_encoder.image, images, tmp_path, strength=0.8, views=2)
+    source.prepare([key], quiet, augmented=[key])
+    known = [source.store.rows[source.store.locate([name])[0]][0] for name in (key, f"{key}.0.8.1", f"{key}.0.8.2")]
+    drawn = [source([key], np.random.default_rng(seed)) for seed in range(40)]
+    shown = [tokens.values[0, 0].numpy() for tokens in drawn if tokens is not None]
+    assert {next(n for n, view in enumerate(known) if np.array_equal(view, one)) for one in shown} == {0, 1, 2}
+
+
+def test_live_pictures_have_the_size_of_the_crop_in_training_alone(cache: tuple[ImageCache, list[str]]) -> None:
+    images, keys = cache
+    sides = []
+
+    class Trunk(torch.nn.Module):
+        device = torch.device("cpu")
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            sides.append(pixels.shape[-1])
+            return torch.zeros(len(pixels), 1, 3)
+
+    source = LiveImages(Trunk(), images, 24, 0.5)  # type: ignore[arg-type]
+    source(keys, np.random.default_rng(0))
+    source(keys, None)
+    assert sides == [24, 32]

@@ -85,3 +85,20 @@ def test_a_subject_that_falls_apart_refuses_the_picture() -> None:
         cut_out(picture)
     picture[80:100, 45:55] = picture[0, 0]  # two things side by side are as good as one
     assert (cut_out(picture).cover[110:130, 45:55] == 1).all()
+
+
+@pytest.mark.parametrize(("box", "side"), [
+    ((0, 60, 100, 110), "top"), ((50, 60, 110, SIDE), "right"), ((60, 60, SIDE, 110), "bottom"), ((50, 0, 110, 60), "left"),
+])  # fmt: skip
+def test_the_side_that_a_subject_runs_out_of_is_named(box: tuple[int, int, int, int], side: str) -> None:
+    touched = cut_out(studio(rectangle(*box))).touches
+    assert touched == tuple(name == side for name in ("top", "right", "bottom", "left"))
+
+
+def test_before_its_own_background_a_cut_out_is_the_picture() -> None:
+    picture = studio(BOX, (190, 170, 160))
+    cutout = cut_out(picture)
+    soft = (cutout.cover > 0) & (cutout.cover < 1) & (cutout.light > 0).all(2)
+    assert soft.sum() > 50
+    again = cutout.light + (1 - cutout.cover[..., None]) * (250 - 4 * X / SIDE)[..., None]
+    np.testing.assert_allclose(again[soft], picture[soft], atol=3)

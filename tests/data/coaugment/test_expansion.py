@@ -13,7 +13,7 @@ from PIL import Image
 from openmoon.data.coaugment import expansion
 from openmoon.data.coaugment.backgrounds import KINDS, background
 from openmoon.data.coaugment.cutout import cut_out
-from openmoon.data.coaugment.expansion import Expansion, Job, draw_expansions, expand, run_all
+from openmoon.data.coaugment.expansion import Expansion, Job, draw_expansions, expand, load_limited, run_all
 from openmoon.data.coaugment.light import Light, draw_light, lit
 from openmoon.data.coaugment.viewpoint import STRAIGHT, Viewpoint, corners_seen, draw_viewpoint, seen_from
 
@@ -143,3 +143,35 @@ def test_worker_processes_make_the_same_files(tmp_path: Path, monkeypatch: pytes
     Image.fromarray(photo()).save(tmp_path / "good.png")
     jobs = [Job(tmp_path / "good.png", tuple(draw_expansions(f"p{n}", 1, 0, [])), {}, tmp_path / "out") for n in range(17)]
     assert dict(run_all(jobs, workers=2)) == dict(run_all(jobs, workers=1))
+
+
+def test_a_viewpoint_turns_scales_tilts_and_shifts() -> None:
+    def corners(view: Viewpoint) -> np.ndarray:
+        return corners_seen(view, (WIDTH, HEIGHT), (40, 30, 80, 60), (False,) * 4)
+
+    def sides(view: Viewpoint) -> np.ndarray:
+        return np.hypot(*(np.roll(corners(view), -1, 0) - corners(view)).T)
+
+    np.testing.assert_allclose(sides(Viewpoint(scale=0.8)), [0.8 * WIDTH, 0.8 * HEIGHT] * 2, rtol=1e-6)
+    left, right, *_ = corners(Viewpoint(angle=9.0))
+    assert abs(np.degrees(np.arctan2(*(right - left)[::-1]))) == pytest.approx(9)
+    for tilt, (one, opposite) in (((0.09, 0.0), (1, 3)), ((0.0, 0.09), (0, 2))):
+        shorter, longer = sorted(sides(Viewpoint(tilt=tilt))[[one, opposite]])
+        assert shorter / longer == pytest.approx(0.91 / 1.09, abs=0.01)
+    near, far = (corners(Viewpoint(scale=0.8, shift=(shift, 0.0)))[:, 0].mean() for shift in (-0.9, 0.9))
+    assert far - near > 20
+
+
+def test_shadows_fall_where_the_light_says() -> None:
+    cutout = cut_out(photo())
+    to_left, to_right = (
+        expand(cutout, Expansion("plain", 5, STRAIGHT, Light(shadow=0.4, shadow_x=x))).astype(int).sum(2) for x in (-0.1, 0.1)
+    )
+    assert to_right[45, 94] < to_left[45, 94]
+    assert to_right[45, 26] > to_left[45, 26]
+
+
+def test_pictures_are_made_smaller_never_larger(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((200, 300, 3), np.uint8)).save(tmp_path / "a.png")
+    assert load_limited(tmp_path / "a.png", 150).shape == (100, 150, 3)
+    assert load_limited(tmp_path / "a.png", 500).shape == (200, 300, 3)

@@ -31,7 +31,7 @@ STRAIGHT = Viewpoint()
 
 
 def draw_viewpoint(rng: np.random.Generator) -> Viewpoint:
-    """A mild viewpoint: up to ±9°, 72–108% of the size, the far side up to 9% shorter."""
+    """A mild viewpoint: up to ±9°, 72–108% of the size, the near side up to 9% longer and the far one as much shorter."""
     angle, scale = rng.uniform(-9, 9), rng.uniform(0.72, 1.08)
     tilt, shift = rng.uniform(-0.09, 0.09, 2), rng.uniform(-0.9, 0.9, 2)
     rounded = [round(float(value), 4) for value in (angle, scale, *tilt, *shift)]

@@ -1,0 +1,121 @@
+"""From a log whose answers are known: the pairs and negatives of a recipe, and the queries that it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from openmoon.builders.held_out import held_out_items, held_out_queries
+from openmoon.builders.negatives import build_negatives
+from openmoon.builders.pair_table import pair_table
+from openmoon.builders.pairs import pair_scores, training_pairs
+from openmoon.builders.workspace import open_workspace
+from openmoon.config import Recipe
+from openmoon.training.negatives import LEFT, ClassPool, FromLog
+
+PRODUCTS = 40
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Forty products of two categories in turn. Product n is bought for a query of its own, for which n + 2 is clicked, n + 4 and
+    n + 5 are shown."""
+    names = [f"p{n}" for n in range(PRODUCTS)]
+    pl.DataFrame({
+        "product_id": names, "title": [f"boot {n}" for n in range(PRODUCTS)], "category": ["a", "b"] * (PRODUCTS // 2),
+    }).write_parquet(tmp_path / "catalog.parquet")  # fmt: skip
+    rows = [
+        {"action": action, "product_id": names[(n + step) % PRODUCTS], "query_text": f"query {n}"}
+        for n in range(PRODUCTS)
+        for action, step in (("purchase", 0), ("click", 2), ("impression", 4), ("impression", 5))
+    ]
+    events = pl.DataFrame(rows).with_columns(user_id=pl.lit("u"), timestamp=pl.lit("2025-01-01"))
+    events.write_parquet(tmp_path / "events.parquet")
+    return tmp_path
+
+
+Section = Mapping[str, Any]
+
+
+def recipe(folder: Path, data: Section | None = None, evaluate: Section | None = None, **posttrain: Any) -> Recipe:
+    split = {"val": 0.2, "test": 0.2}
+    return Recipe.model_validate({
+        "name": "t", "workdir": folder / "run", "posttrain": {"actions": ["cart", "purchase"], **posttrain},
+        "data": {"root": folder, "events": "events.parquet", "split": split, **(data or {})}, "evaluate": evaluate or {},
+    })  # fmt: skip
+
+
+def test_negatives_are_what_the_log_and_the_recipe_say(folder: Path) -> None:
+    negatives = {"left": 2, "pool": {"count": 3, "same": 0.25}, "mined": {"count": 2, "depth": 7, "every": 9, "margin": 0.2}}
+    settings = recipe(folder, negatives=negatives, triplet={"margin": 0.3, "weight": 2.0})
+    work = open_workspace(settings)
+    found = training_pairs(work, None)
+    table = pair_table(found.pairs, found.chosen)
+    featurize: Any = SimpleNamespace(encoder=SimpleNamespace(dims=[4, 8]))
+    assert settings.posttrain is not None
+    hard, mined = build_negatives(settings.posttrain, work, found, table, featurize)
+    left, pool = hard.sources[LEFT], hard.sources["class pool"]
+    assert list(hard.sources) == [LEFT, "class pool", "mined"]
+    assert isinstance(left, FromLog)
+    assert isinstance(pool, ClassPool)
+    ids = work.items["product_id"].to_list()
+    train = {ids[row] for row in work.rows("train")}
+    for row, name in enumerate(found.pairs["product_id"]):
+        clicked, shown = (f"p{(int(name[1:]) + step) % PRODUCTS}" for step in (2, 4))
+        assert [ids[item] for item in left.beside.of(np.array([row]))[0]] == [clicked] * (clicked in train)
+        assert [ids[item] for item in pool.passed.of(np.array([row]))[0]] == [shown] * (shown in train), "of its category alone"
+    assert (left.count, pool.count, pool.same) == (2, 3, 0.25)
+    assert {ids[row] for row in pool.products} == train
+    assert mined is not None
+    assert (mined.table.shape, mined.count, mined.every) == ((len(found.pairs), 7), 2, 9)
+    assert hard.triplet is not None
+    assert (hard.triplet.margin, hard.triplet.weight, hard.triplet.dims) == (0.3, 2.0, (4, 8))
+    plain = recipe(folder).posttrain
+    assert plain is not None
+    bare, none = build_negatives(plain, work, found, table, featurize)
+    assert not bare.sources
+    assert bare.triplet is None
+    assert none is None
+
+
+def test_queries_that_a_training_may_have_seen_are_not_asked(folder: Path) -> None:
+    split = dict(open_workspace(recipe(folder)).items.select("product_id", "split").iter_rows())
+    test, train = ([product for product, side in split.items() if side == wanted] for wanted in ("test", "train"))
+    rows = [("words of its own", test[0]), (f"Query  {train[0][1:]}", test[1]), ("for another", train[1])]
+    labels = pl.DataFrame(rows, {"query_text": pl.String, "product_id": pl.String}, orient="row")
+    labels.with_columns(query_image=pl.lit(None, pl.String)).write_parquet(folder / "labels.parquet")
+    work = open_workspace(recipe(folder, {"queries": "labels.parquet"}), labels=True)
+    assert held_out_queries(work).select("query_text", "product_id").rows() == [("words of its own", test[0])]
+
+
+def test_the_pool_is_what_is_held_out_or_everything(folder: Path) -> None:
+    pools = {pool: len(held_out_items(open_workspace(recipe(folder, evaluate={"pool": pool})))) for pool in ("test", "all")}
+    assert pools == {"test": PRODUCTS // 5, "all": PRODUCTS}
+
+
+def test_rules_have_their_own_numbers(folder: Path) -> None:
+    def left(**given: Any) -> pl.DataFrame:
+        return training_pairs(open_workspace(recipe(folder, **given)), None).pairs
+
+    assert len(left()) > 10
+    assert len(left(pairs={"per_user": 3})) == 3
+    assert len(left(pairs={"per_user": 3, "per_item": 1})) == 3
+    by_item = left(actions=["click", "purchase"], pairs={"per_item": 1, "per_user": 1000})
+    assert by_item["product_id"].n_unique() == len(by_item) > 3
+
+
+def test_the_score_of_a_pair_is_the_cosine_of_its_own_query_and_product(folder: Path) -> None:
+    work = open_workspace(recipe(folder))
+
+    def encode(inputs: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        numbers = [int(one["text"].removeprefix("query ").removeprefix("boot ").split(".")[0]) for one in inputs]
+        angle = np.array(numbers) / PRODUCTS
+        return np.stack([np.cos(angle), np.sin(angle)], 1)
+
+    np.testing.assert_allclose(pair_scores(work, encode, training_pairs(work, None).pairs), 1, atol=1e-6)
