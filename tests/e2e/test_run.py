@@ -150,13 +150,10 @@ def test_search_by_words_photo_and_both(recipe: Path, finished: object, shop: Pa
         assert "nothing to search for" in cli("search", recipe, *nothing, ok=False).stderr
 
 
-@pytest.mark.parametrize("trunks", [
-    (),
-    ("posttrain.train_image_trunk=true", "posttrain.train_text_trunk=true", "posttrain.augment_views=2", "posttrain.blend=0.5"),
-], ids=["frozen", "trained"])  # fmt: skip
-def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(
-    recipe: Path, finished: object, tmp_path: Path, cli: Cli, trunks: tuple[str, ...]
-) -> None:
+def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(recipe: Path, finished: object, tmp_path: Path, cli: Cli) -> None:
+    """With trunks that are trained; with frozen ones and all that stage 2 may have besides, test_posttraining."""
+    trunks = ["posttrain.train_image_trunk=true", "posttrain.train_text_trunk=true", "posttrain.augment_views=2",
+              "posttrain.blend=0.5"]  # fmt: skip
     run = tmp_path / "killed"
     run.mkdir()
     (run / "pretrain").symlink_to(workdir(recipe) / "pretrain")

@@ -45,9 +45,11 @@ def test_graphs_compute_what_the_encoder_computes(
     assert (small != expected).any()
 
 
-def test_convolutions_take_their_ranges_from_pictures(tmp_path: Path, pictures: list[Path]) -> None:
+def test_convolutions_take_their_ranges_from_pictures(
+    tmp_path: Path, pictures: list[Path], tiny_trunks: tuple[str, str]
+) -> None:
     torch.manual_seed(0)
-    encoder = build_encoder(EncoderConfig.model_validate({"image": {"size": 64}})).eval()
+    encoder = build_encoder(EncoderConfig.model_validate({"image": {"size": 64}, "text": {"trunk": tiny_trunks[1]}})).eval()
     pixels = np.stack([load_picture(path, 64) for path in pictures]).transpose(0, 3, 1, 2).astype(np.float32)
     save_onnx(encoder, tmp_path, lambda: [pixels])
     expected, small = encoder.encode(pictures), load_onnx(encoder, tmp_path, INT8).encode(pictures)
