@@ -16,16 +16,17 @@ from openmoon.losses import log_frequency
 from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.models.encoder import build_encoder
 from openmoon.training.filtering import SampleFilter
-from openmoon.training.negatives import NONE
+from openmoon.training.negatives import NONE, HardNegatives
 from openmoon.training.plan import Encoded, StepOutput
+from tests.training.test_hard_negatives import left_behind
 from tests.training.test_objectives import N, items, pairs
 
 
-def built(config: EncoderConfig, experts: int = 4, **given: Any) -> Built:
+def built(config: EncoderConfig, experts: int = 4, hard: HardNegatives = NONE, **given: Any) -> Built:
     fusion = config.fusion.model_copy(update={"experts": experts})
     encoder = build_encoder(config.model_copy(update={"fusion": fusion}))
     posttrain = PosttrainConfig.model_validate(given)
-    return build_objective(posttrain, encoder, pairs(), items(), np.arange(N) // 2, build_mix(posttrain), NONE)
+    return build_objective(posttrain, encoder, pairs(), items(), np.arange(N) // 2, build_mix(posttrain), hard)
 
 
 def step(made: Built, config: EncoderConfig) -> StepOutput:
@@ -100,3 +101,12 @@ def test_settings_of_the_recipe_reach_the_objective(tiny_config: EncoderConfig) 
     assert "self_supervision" in step(built(tiny_config, self_supervision=0.5), tiny_config).losses
     blended = built(tiny_config, blend=0.9, train_image_trunk=True).objective(np.arange(20), np.random.default_rng(0), 0.0)
     assert any(isinstance(image, Blend) for image in blended.views[0].images)
+
+
+@pytest.mark.parametrize("objectives", ["mix", "dual"])
+def test_hard_negatives_reach_the_objective(tiny_config: EncoderConfig, objectives: str) -> None:
+    shown = [
+        built(tiny_config, objectives=objectives, hard=hard).objective(np.arange(20), np.random.default_rng(0), 0.0).views
+        for hard in (NONE, left_behind((np.arange(20) + 4) % N))
+    ]
+    assert len(shown[1]) == len(shown[0]) + 1

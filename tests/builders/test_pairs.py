@@ -57,7 +57,13 @@ def test_negatives_are_what_the_log_and_the_recipe_say(folder: Path) -> None:
     work = open_workspace(settings)
     found = training_pairs(work, None)
     table = pair_table(found.pairs, found.chosen)
-    featurize: Any = SimpleNamespace(encoder=SimpleNamespace(dims=[4, 8]))
+    shown = []
+
+    def vectors(parts: object, view: str, rows: np.ndarray) -> np.ndarray:
+        shown.append(view)
+        return np.eye(PRODUCTS, dtype=np.float32)[: len(rows)]
+
+    featurize: Any = SimpleNamespace(encoder=SimpleNamespace(dims=[4, 8], eval=lambda: None), vectors=vectors)
     assert settings.posttrain is not None
     hard, mined = build_negatives(settings.posttrain, work, found, table, featurize)
     left, pool = hard.sources[LEFT], hard.sources["class pool"]
@@ -67,13 +73,15 @@ def test_negatives_are_what_the_log_and_the_recipe_say(folder: Path) -> None:
     ids = work.items["product_id"].to_list()
     train = {ids[row] for row in work.rows("train")}
     for row, name in enumerate(found.pairs["product_id"]):
-        clicked, shown = (f"p{(int(name[1:]) + step) % PRODUCTS}" for step in (2, 4))
+        clicked, passed = (f"p{(int(name[1:]) + step) % PRODUCTS}" for step in (2, 4))
         assert [ids[item] for item in left.beside.of(np.array([row]))[0]] == [clicked] * (clicked in train)
-        assert [ids[item] for item in pool.passed.of(np.array([row]))[0]] == [shown] * (shown in train), "of its category alone"
+        assert [ids[item] for item in pool.passed.of(np.array([row]))[0]] == [passed] * (passed in train), "of its category alone"
     assert (left.count, pool.count, pool.same) == (2, 3, 0.25)
     assert {ids[row] for row in pool.products} == train
     assert mined is not None
     assert (mined.table.shape, mined.count, mined.every) == ((len(found.pairs), 7), 2, 9)
+    mined.before_step(0)
+    assert shown == ["text+image", "rich+image"]
     assert hard.triplet is not None
     assert (hard.triplet.margin, hard.triplet.weight, hard.triplet.dims) == (0.3, 2.0, (4, 8))
     plain = recipe(folder).posttrain

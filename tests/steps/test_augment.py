@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from openmoon import ProductEncoder
+from openmoon.builders.variants import with_variants
 from openmoon.builders.workspace import open_workspace
 from openmoon.config import AugmentConfig, EncoderConfig, Recipe
 from openmoon.data.coaugment.gate import STRANGE
@@ -35,6 +36,10 @@ def test_all_products_that_pairs_may_hold_are_augmented(tmp_path: Path, tiny_con
     work = open_workspace(recipe)
     assert set(made["product_id"]) == set(work.items["product_id"][work.learnt_rows])
     assert made["product_id"].n_unique() == {"product": 7, "given": 12}[by]
+    variants = with_variants(work, 0.3).variants
+    assert variants is not None
+    assert variants.share == 0.3
+    assert [len(texts) > 0 for texts in variants.texts] == work.items["product_id"].is_in(made["product_id"].implode()).to_list()
 
 
 def test_what_is_nearer_to_another_product_is_dropped(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:

@@ -134,3 +134,12 @@ def test_a_filter_judges_with_the_queue_and_at_the_time() -> None:
         losses.append(info_nce(queries, items, 0.1, ignore=ignore) * judge.weights(confidences[-1]))
     torch.testing.assert_close(found.losses, sum(losses) / 2)
     torch.testing.assert_close(found.confidence, confidences[-1])
+
+
+def test_what_is_remembered_is_the_batch() -> None:
+    held, answers = ItemQueue(B, DIM, 2, moments=False), unit(B, 2)
+    Contrast(tau, (8,), queue=held).remember(answers, batch())
+    vectors, codes, products = held.items(answers)
+    torch.testing.assert_close(vectors, answers)
+    torch.testing.assert_close(codes, batch().codes)
+    torch.testing.assert_close(products, batch().products)
