@@ -85,6 +85,7 @@ def all_true(values: Tensor) -> Tensor:
 
 
 def on_grid(tokens: np.ndarray) -> np.ndarray:
-    """(T, g²) values of tokens that lie row by row → (T, g, g). Class and register tokens, which come first, have no place."""
+    """(T, n + g²) values of tokens that lie row by row → (T, g, g). Class and register tokens come first and have no place; they
+    are at most 2g."""
     side = int(tokens.shape[1] ** 0.5)
     return tokens[:, -(side**2) :].reshape(-1, side, side)

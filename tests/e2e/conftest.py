@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ ENVIRONMENT = {
     **os.environ,
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
     "COLUMNS": "200",
 }
@@ -37,24 +39,39 @@ COMMAND = [sys.executable, "-m", "openmoon.cli"]
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """Run `openmoon …` in a process of its own; a traceback in its output fails the test whatever else it checks."""
-    out, err = (tmp_path_factory.mktemp("cli") / name for name in ("out", "err"))
-    command = [sys.executable, "-m", "tests.e2e.fork_server"]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=root, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
+    with forked(tmp_path_factory.mktemp("cli")) if sys.platform == "linux" else nullcontext(fresh) as call:
 
         def run(*arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
-            call = {"arguments": [*map(str, arguments)], "environment": ENVIRONMENT, "output": [str(out), str(err)]}
-            print(json.dumps(call), file=server.stdin, flush=True)
-            status = int(server.stdout.readline())
-            done = subprocess.CompletedProcess(arguments, status, out.read_text(), err.read_text())
+            done = call([*map(str, arguments)])
             assert "Traceback" not in done.stderr, done.stderr
             assert (done.returncode == 0) == ok, done.stdout + done.stderr
             return done
 
         yield run
-        server.stdin.close()
+
+
+def fresh(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """In a process that imports everything itself."""
+    return subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def forked(folder: Path) -> Iterator[Callable[[list[str]], subprocess.CompletedProcess[str]]]:
+    """In a process that forks from the fork server's."""
+    out, err = folder / "out", folder / "err"
+    command, root = [sys.executable, "-m", "tests.e2e.fork_server"], Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+
+        def call(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            wanted = {"arguments": arguments, "environment": ENVIRONMENT, "output": [str(out), str(err)]}
+            print(json.dumps(wanted), file=server.stdin, flush=True)
+            status = server.stdout.readline()
+            assert status, "the fork server has ended; its output says why"
+            return subprocess.CompletedProcess(arguments, int(status), out.read_text(), err.read_text())
+
+        yield call
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 Reads a line of JSON for each call (arguments, environment, and as output two files) and answers with a line, its exit status.
 Only what starts no threads is imported here, since a fork loses them: not polars, and so nothing of openmoon that needs it.
+All calls share one seed of Python's hashes: what must not depend on it is asked of `conftest.fresh`, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import importlib
 import json
 import os
 import sys
-from pathlib import Path
 
 from openmoon.runtime import tune_process
 
@@ -27,6 +27,7 @@ def serve() -> list[str] | None:
     for line in sys.stdin:
         call = json.loads(line)
         if (child := os.fork()) == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for place, file in enumerate(call["output"], 1):
                 os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), place)
             os.environ.clear()
@@ -41,8 +42,7 @@ if __name__ == "__main__":
     for name in IMPORTED:
         importlib.import_module(name)
     gc.freeze()  # else every child copies the pages of all objects when it collects, and when it ends
-    tasks = Path("/proc/self/task")
-    assert not tasks.exists() or len(list(tasks.iterdir())) == 1, "a fork would lose threads"
+    assert len(os.listdir("/proc/self/task")) == 1, "a fork would lose threads"
     if (arguments := serve()) is not None:
         from openmoon.cli import main
 

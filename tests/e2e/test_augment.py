@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from openmoon.data.coaugment.table import load_augmented
-from tests.e2e.conftest import ENVIRONMENT, Cli
+from tests.e2e.conftest import ENVIRONMENT, Cli, fresh
 
 LENIENT = ["augment.nearer=0", "augment.slack=1"]  # a gate that the tiny encoder lets through
 
@@ -48,7 +48,8 @@ def test_one_seed_gives_the_same_bytes_and_a_part_of_them_is_completed(
     assert not list(first.rglob("*.tmp"))
     loaded = load_augmented(first / "augmented" / "augmented.parquet")
     assert sum(map(len, loaded.texts.values())) + sum(map(len, loaded.images.values())) == len(kept)
-    cli("data", "augment", recipe, *LENIENT, f"workdir={second}", f"data.root={own_shop}", "--encoder", encoder)
+    arguments = ["data", "augment", recipe, *LENIENT, f"workdir={second}", f"data.root={own_shop}", "--encoder", encoder]
+    assert fresh([*map(str, arguments)]).returncode == 0
     assert outputs(second) == outputs(first)  # whatever the order of the rows
     whole = outputs(first)
     (first / "augmented" / "augmented.parquet").unlink()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -100,7 +101,13 @@ def test_a_training_step_has_the_loss_that_sentence_transformers_has(mode: str, 
     assert ours["loss"] == pytest.approx(peer["loss"], rel=1e-4)
 
 
-def test_maps_are_held_against_where_the_product_is(recipe: Path, finished: object, shop: Path, tmp_path: Path) -> None:
+def test_class_tokens_have_no_place_on_a_map() -> None:
+    from heatmap_methods import on_grid
+
+    np.testing.assert_array_equal(on_grid(np.arange(5.0)[None]), [[[1, 2], [3, 4]]])
+
+
+def test_every_kind_of_map_is_measured(recipe: Path, finished: object, shop: Path, tmp_path: Path) -> None:
     encoder = recipe.parent / "run" / "posttrain" / "encoder"
     script("heatmap.py", "--shop", shop, "--encoder", encoder, "--products", 6, "--out", tmp_path / "heatmap.json")
     found = json.loads((tmp_path / "heatmap.json").read_text())

@@ -13,6 +13,7 @@ from openmoon.errors import UserError
 from openmoon.steps.check import check
 from openmoon.steps.posttrain import posttrain
 from openmoon.steps.pretrain import pretrain
+from openmoon.steps.run import run
 
 
 @pytest.fixture
@@ -48,8 +49,9 @@ def test_a_sound_shop_has_no_errors(root: Path) -> None:
     ({"split": {"by": "given"}}, {"pretrain": None}),
     ({"until": "2023-01-01"}, {"pretrain": None}),
     ({"events": None}, {"pretrain": None}),
+    ({}, {"pretrain": None, "posttrain": {"mix": [{"query": "image", "item": "image", "share": 1}]}}),
     ({"columns": {"catalog": {"image": "title"}}}, {"posttrain": None}),
-], ids=["actions", "labels", "until", "events", "pictures"])  # fmt: skip
+], ids=["actions", "labels", "until", "events", "kinds", "pictures"])  # fmt: skip
 def test_an_error_is_what_the_stage_says(root: Path, data: dict[str, object], sections: dict[str, object]) -> None:
     settings = recipe(root, data, **sections)
     (error,) = check(settings).errors
@@ -61,6 +63,13 @@ def test_an_error_is_what_the_stage_says(root: Path, data: dict[str, object], se
 def test_each_stage_has_an_error_of_its_own(root: Path) -> None:
     catalog = pl.read_parquet(root / "catalog.parquet")
     catalog.with_columns(image=pl.lit("absent.png")).write_parquet(root / "catalog.parquet")
-    stage_1, stage_2 = check(recipe(root, posttrain={"actions": ["cart"]})).errors
+    settings = recipe(root, posttrain={"actions": ["cart"]})
+    stage_1, stage_2 = check(settings).errors
     assert stage_1.startswith("pretrain: no product has both")
-    assert stage_2.startswith("posttrain.actions: no event")
+    assert stage_2.startswith("data.events: no event is one of cart")
+
+
+def test_a_run_stops_before_it_trains(root: Path) -> None:
+    with pytest.raises(UserError, match="no event is one of purchase"):
+        run(recipe(root, posttrain={"actions": ["purchase"]}))
+    assert not (root / "run" / "pretrain").exists()

@@ -71,7 +71,7 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
     pending: deque[_Source] = deque()  # given to the encoder, vectors not yet back
     written = 0
 
-    other: Sequence[str] = [by.precision] if by.precision != "float32" else []
+    made_with = [by.precision] if by.precision != "float32" else []
 
     def unreadable(number: int, reason: str) -> None:
         rejected.append((*pending[number - written].key, reason))
@@ -79,7 +79,7 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
     with bar(f"Embedding {shown.noun}", len(shown.rows)) as (progress, task), ThreadPoolExecutor(2) as pool:
 
         def changed() -> Iterator[Input]:
-            for source in _sources(shown, locate, pool, rejected, other):
+            for source in _sources(shown, locate, pool, rejected, made_with):
                 current.append((*source.key, source.content_hash))
                 if done.get(source.key) != source.content_hash:
                     pending.append(source)
@@ -105,10 +105,10 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
 
 
 def _sources(
-    shown: Shown, locate: Callable[[str], Path], pool: ThreadPoolExecutor, rejected: Rows, other: Sequence[str]
+    shown: Shown, locate: Callable[[str], Path], pool: ThreadPoolExecutor, rejected: Rows, made_with: Sequence[str]
 ) -> Iterator[_Source]:
-    """The rows of which something is left, in order; picture files are read (not decoded) by threads, a chunk at a time. `other`
-    is what a vector depends on besides."""
+    """The rows of which something is left, in order; picture files are read (not decoded) by threads, a chunk at a time. Hashes
+    are of text, picture and what the vectors are `made_with`."""
     for chunk in shown.rows.iter_slices(CHUNK):
         files = pool.map(lambda name: _read(locate, name), chunk["image"].to_list())
         for key, words, (data, reason) in zip(chunk.select(shown.keys).iter_rows(), chunk["text"], files, strict=True):
@@ -117,7 +117,7 @@ def _sources(
             if words is None and data is None:
                 rejected.append((*key, shown.nothing))
             else:
-                yield _Source(key, Input(words, data), content_hash(words or "", data or b"", *other))
+                yield _Source(key, Input(words, data), content_hash(words or "", data or b"", *made_with))
 
 
 def _read(locate: Callable[[str], Path], name: str | None) -> tuple[bytes | None, str | None]:

@@ -57,8 +57,9 @@ class Workspace:
         actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
         found = self.behaviour(actions)
         if found.is_empty():
-            raise UserError(f"posttrain.actions: no event of data.events is one of {', '.join(actions)} and has a query; log "
-                            "more, or name more actions.")  # fmt: skip
+            remedy = "log more, or name more in posttrain.actions" if self.recipe.posttrain else "log more"
+            raise UserError(f"data.events: no event is one of {', '.join(actions)} and asks with words or with a photo that can "
+                            f"be read; {remedy}.")  # fmt: skip
         pairs, counts = split_pairs(found, self.items.select("product_id", "split"), self.recipe.data.split)
         for what, count in counts.items():
             console.print(f"  pairs: {count:,} {what}")
@@ -168,7 +169,7 @@ def open_workspace(recipe: Recipe, labels: bool = False) -> Workspace:
 
 
 def workspace_of(recipe: Recipe, shop: Shop, images: ImageCache) -> Workspace:
-    """The same of a shop that is read and whose pictures are decoded; writes nothing."""
+    """What `open_workspace` makes, of a shop that is read and whose pictures are decoded; writes nothing."""
     known = _before(shop, recipe.data.until)
     return Workspace(recipe, known, images, _items(known, images, recipe))
 

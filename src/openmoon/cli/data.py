@@ -22,8 +22,8 @@ app = typer.Typer(
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Read the tables of a recipe, print counts and problems, write rejected rows with their reasons.
 
-    Exits with 1 where the recipe's trainings would not start: a split without products or pairs, no action that stage 2 learns
-    from, nothing with text and picture to validate stage 1 on.
+    Exits with 1 where the recipe's trainings would not start: a split without products or pairs, no event with an action that
+    stage 2 learns from, nothing to validate a stage on.
     """
     loaded = load(recipe, overrides)
     from openmoon.steps.check import check

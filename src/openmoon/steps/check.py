@@ -9,12 +9,14 @@ from openmoon.data.check import CheckReport, check_shop
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.shop import Shop
 from openmoon.errors import UserError
+from openmoon.steps.posttrain import validation_pairs
 from openmoon.steps.pretrain import validation_rows
 
 
 def check(recipe: Recipe) -> CheckReport:
     """Check the recipe's shop; writes check.json and rejected.parquet to the workdir. Its `errors` are what `pretrain` and
-    `posttrain` would say instead of starting: of products and pairs, not of what `posttrain.pairs` then leaves."""
+    `posttrain` would say of the data instead of starting; what the rules of `posttrain.pairs` and the mix leave of the pairs
+    `openmoon data pairs` shows."""
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     with bar("Reading pictures", None) as (progress, task):
         return check_shop(recipe.data, images, recipe.workdir, lambda n: progress.advance(task, n),
@@ -22,15 +24,19 @@ def check(recipe: Recipe) -> CheckReport:
 
 
 def _refusals(recipe: Recipe, shop: Shop, images: ImageCache) -> list[str]:
-    refusals = []
     try:
         work = workspace_of(recipe, shop, images)
     except UserError as refusal:
         return [str(refusal)]
-    for stage, start in ((recipe.pretrain, validation_rows), (recipe.posttrain, lambda work: work.pairs)):
-        try:
-            if stage:
-                start(work)
-        except UserError as refusal:
-            refusals.append(str(refusal))
+    refusals = []
+    try:
+        if recipe.pretrain:
+            validation_rows(work)
+    except UserError as refusal:
+        refusals.append(str(refusal))
+    try:
+        if recipe.posttrain:
+            validation_pairs(work, recipe.posttrain)
+    except UserError as refusal:
+        refusals.append(str(refusal))
     return refusals

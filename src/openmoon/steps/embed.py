@@ -13,6 +13,7 @@ from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import Shop, load_asked, load_catalog
 from openmoon.data.text import item_texts
+from openmoon.device import compute_device
 from openmoon.io import alone
 from openmoon.learnt import saved_learnt_until
 from openmoon.models.encoder import ProductEncoder
@@ -35,9 +36,9 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
         require_recipe(folder, recipe, folder.parent.name)
     slow = ProductEncoder.from_pretrained(folder)
     work, fingerprint = recipe.workdir, slow.fingerprint()
-    encoder = fast_encoder(slow, work / "onnx", recipe.embed.precision, fingerprint)
-    by = Embedder(encoder, encoder_name(recipe, fingerprint), saved_learnt_until(folder), recipe.embed.batch_size,
-                  recipe.embed.precision)  # fmt: skip
+    precision = recipe.embed.precision if compute_device().type == "cpu" else "float32"
+    encoder = fast_encoder(slow, work / "onnx", precision, fingerprint)
+    by = Embedder(encoder, encoder_name(recipe, fingerprint), saved_learnt_until(folder), recipe.embed.batch_size, precision)
     shop, problems = load_catalog(recipe.data), work / "embed_rejected.parquet"
     with alone(work):
         finished = embed_table(work / "vectors.parquet", _products(shop, recipe.embed.view), shop.image_path, by, problems)

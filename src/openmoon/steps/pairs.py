@@ -108,7 +108,7 @@ def account(recipe: Recipe, encoder_folder: Path | None = None) -> PairsAccount:
     if encoder is not None and there:
         scores = _score_quantiles(work, CachedEncode(encoder, work.images, cache_folder(recipe)), found.pairs)
     mix = _mix_counts(work, config, found) if there and config.objectives == "mix" else None
-    categories = _category_shares(work, found, found.impressions) if found.impressions is not None else None
+    categories = None if found.impressions is None else _category_shares(work, found.impressions, found)
     titles = dict(work.items.select("product_id", "title").iter_rows())
     return PairsAccount(len(found.pairs), found.ledger, mix, categories, scores, titles)
 
@@ -131,7 +131,7 @@ def _table(title: str, *left: str) -> Table:
     return Table(*left, title=title, title_justify="left", title_style="bold", header_style="dim")
 
 
-def _category_shares(work: Workspace, found: TrainingPairs, impressions: dict[str | None, float]) -> pl.DataFrame:
+def _category_shares(work: Workspace, impressions: dict[str | None, float], found: TrainingPairs) -> pl.DataFrame:
     """Of impressions, of the pairs before any rule, and of those that are left."""
     table = pl.DataFrame(list(impressions.items()), {"category": pl.String, "impressions": pl.Float64}, orient="row")
     before = found.chosen.join(work.items.select("product_id", "category"), on="product_id", how="left")

@@ -29,6 +29,7 @@ from openmoon.training.loop import nothing
 from openmoon.training.posttrain import PRODUCT
 
 MAX_VALIDATION_PAIRS = 2000  # per direction
+KIND = {"text": "query_text", "image": "query_image_key"}  # where a pair has its query under a view
 
 
 def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
@@ -43,9 +44,9 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     with world.leader_first():
         work = open_workspace(recipe)
         encoder = starting_encoder(work)
+        val = validation_pairs(work, config)
         found = _counted(training_pairs(work, None if starts_untrained(recipe) else encoder))
         table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.spare, found.askers(work))
-        val = work.pairs.filter(split="val")
         items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
         met = np.union1d(table.item, table.others.values)  # others: a query may be shown as one
@@ -67,13 +68,21 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
     )  # fmt: skip
 
 
+def validation_pairs(work: Workspace, config: PosttrainConfig) -> pl.DataFrame:
+    """The pairs that decide when stage 2 stops; `UserError` where none of them asks in a way that is taught."""
+    val, (kinds, _) = work.pairs.filter(split="val"), _taught_views(config)
+    if not val.select(pl.any_horizontal(pl.col(KIND[kind]).is_not_null().any() for kind in kinds)).item():
+        raise _nothing_to_validate(kinds)
+    return val
+
+
 def _counted(found: TrainingPairs) -> TrainingPairs:
     """The training pairs, and on the terminal what each rule did to them; there must be some."""
     for entry in found.ledger.entries:
         console.print(f"  pairs: {entry.rule}: {entry.dropped:,} dropped, {entry.repeated:,} repeated, {entry.kept:,} left")
     if found.chosen.is_empty():
-        raise UserError("posttrain.actions: no event of data.events has one of them, a query and a training product, so "
-                        "there is no pair to train on; log more, or name more actions.")  # fmt: skip
+        raise UserError("posttrain.pairs.signal: nobody chose two training products in a row by one of posttrain.actions, so "
+                        "there is no co-click pair to train on; log more, or name more actions.")  # fmt: skip
     if found.pairs.is_empty():
         raise UserError("posttrain.pairs: the rules leave no pair to train on; `openmoon data pairs` shows what each one drops.")
     return found
@@ -100,7 +109,7 @@ def _validate(
     val = val.filter(pl.Series(position[val["item"].to_numpy()] >= 0))
     metrics: dict[str, float] = {}
     for view in kinds:
-        column = {"text": "query_text", "image": "query_image_key"}[view]
+        column = KIND[view]
         pairs = (
             val.filter(pl.col(column).is_not_null())
             .unique([column, "item"], maintain_order=True)
@@ -117,10 +126,14 @@ def _validate(
             )
             metrics |= {f"{view}_r1": found["recall@1"], f"{view}_mrr": found["mrr"]}
     scores = [value for name, value in metrics.items() if name.endswith("_mrr")]
-    if not scores:
-        raise UserError(f"data.split.val: the validation split has no query→item pair (of {' or '.join(kinds)}); raise "
-                        "data.split.val.")  # fmt: skip
+    if not scores:  # their products lack the view
+        raise _nothing_to_validate(kinds)
     return {"score": sum(scores) / len(scores), **metrics}
+
+
+def _nothing_to_validate(kinds: list[str]) -> UserError:
+    return UserError(f"data.split.val: the validation split has no query→item pair (of {' or '.join(kinds)}); raise "
+                     "data.split.val.")  # fmt: skip
 
 
 def _inputs(items: Parts, queries: list[Parts], rows: np.ndarray) -> Inputs:

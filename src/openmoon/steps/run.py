@@ -7,6 +7,7 @@ from openmoon.builders.trained import starting_folder
 from openmoon.config import Recipe
 from openmoon.console import console, plain
 from openmoon.data.shop import load_shop
+from openmoon.errors import UserError
 from openmoon.evaluation.results import RetrievalResult
 from openmoon.steps.augment import augment
 from openmoon.steps.check import check
@@ -19,14 +20,17 @@ from openmoon.steps.report import report
 
 def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     """Check, pretrain, augment (where stage 2 draws from it), posttrain, evaluate, embed, report; returns the evaluation, None
-    where there are no queries."""
+    where there are no queries. `UserError` before stage 1 where the check says that a stage would not start."""
     shop = load_shop(recipe.data)
     if recipe.posttrain:
         shop.require_queries()  # stage 1 takes long
     asks = can_evaluate(shop)
     del shop  # which may be large
     _say("data check")
-    console.print(check(recipe))
+    checked = check(recipe)
+    console.print(checked)
+    if checked.errors:
+        raise UserError(checked.errors[0])
     _say("pretrain" if recipe.pretrain else "pretrain: skipped, the recipe says pretrain: null")
     if recipe.pretrain:
         pretrain(recipe, fresh)
