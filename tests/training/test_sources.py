@@ -139,6 +139,13 @@ def test_another_trunk_has_other_tokens(tiny_encoder: ProductEncoder, tmp_path: 
     assert CachedText(tiny_encoder.text, tmp_path).store.folder != before
 
 
+def test_another_normalisation_has_other_tokens(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    images = ImageCache(tmp_path / "cache", 32)
+    before = CachedImages(tiny_encoder.image, images, tmp_path).store.folder
+    tiny_encoder.image.mean += 0.1
+    assert CachedImages(tiny_encoder.image, images, tmp_path).store.folder != before
+
+
 def test_other_pixels_have_other_tokens(tiny_encoder: ProductEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = ImageCache(tmp_path / "pixels", 32)
     before = CachedImages(tiny_encoder.image, cache, tmp_path).store.folder

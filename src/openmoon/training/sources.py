@@ -23,6 +23,7 @@ from openmoon.data.random_view import plain_view, random_view
 from openmoon.data.store import RaggedStore
 from openmoon.io import content_hash, hash_number
 from openmoon.lanes import cpu_lanes, in_lanes
+from openmoon.models.encoder import weights_of
 from openmoon.models.image_trunk import ImageTrunk
 from openmoon.models.onnx.graph import openvino
 from openmoon.models.onnx.trunks import onnx_image_trunk
@@ -214,6 +215,5 @@ def _stored(store: RaggedStore, keys: Sequence[str], device: torch.device) -> To
 
 def _signature(trunk: torch.nn.Module, *settings: float) -> str:
     """Names a trunk's weights and the settings that its tokens depend on."""
-    tensors: list[Tensor] = [*trunk.parameters(), *trunk.buffers()]
-    sums = (t.detach().cpu().numpy().tobytes() for t in tensors)
-    return content_hash(str(settings), *(content_hash(s) for s in sums))[:12]
+    tensors = dict([*trunk.named_parameters(), *trunk.named_buffers()])  # a picture's mean and deviation are in no state_dict
+    return content_hash(str(settings), *weights_of(tensors))[:12]
