@@ -1,4 +1,4 @@
-"""Dynamic sample filtering (MOON2.0): pairs that look mislabelled to the encoder count for less, leniently at first.
+"""Dynamic sample filtering (MOON2.0): pairs that look mislabelled to the encoder count for less, strictly at first.
 
 `φ = σ(κ·((s(q, p) − s(q, n)) − Δ̄))`; Δ̄ decays over training. Reconstructed: s(q, n) is the mean score of the query's hardest
 negatives (the papers have one negative in a triplet; the mean of all negatives is so far below any item that it
