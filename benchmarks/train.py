@@ -161,7 +161,8 @@ def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, fo
     nothing = np.full(batch, None, dtype=object)
     rows = np.arange(batch)
     none = Lists.group(np.empty(0, np.int64), np.empty(0, np.int64), batch)
-    pairs = PairTable(Parts({"text": nothing}, keys[:batch]), rows, rows, none, none)
+    known = dict.fromkeys(("text", "image", "text+image"), none)
+    pairs = PairTable(Parts({"text": nothing}, keys[:batch]), rows, rows, none, known)
     objective = posttraining_objective(Contrast(Temperature(TAU), (DIM,)), pairs, Parts({"rich": names}, keys[batch:]), rows,
                                        Mix(["image"], ["rich+image"], [1.0]))  # fmt: skip
     optimizer = adamw(encoder)

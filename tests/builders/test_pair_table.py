@@ -7,6 +7,11 @@ import polars as pl
 import pytest
 
 from openmoon.builders.pair_table import pair_table
+from openmoon.training.posttrain import PairTable
+
+
+def answers(table: PairTable, view: str) -> list[set[int]]:
+    return [set(table.known[view].of(np.array([p]))[0].tolist()) for p in range(len(table))]
 
 
 def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
@@ -21,10 +26,11 @@ def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
     assert pair_table(pairs, pairs).weight is None
     assert [table.others.of(np.array([p]))[0].tolist() for p in range(3)] == [[2], [], [3]]
     assert len({table.fingerprint(), pair_table(pairs, pairs).fingerprint(), pair_table(pairs[:2], pairs).fingerprint()}) == 3
-    assert table.known is table.others
-    assert not pair_table(pairs, pairs, spare="inputs").known.filled.any()
-    assert not pair_table(pairs, pairs, spare="nothing").known.filled.any()
+    assert answers(table, "text") == [{2}, set(), {3}]
+    for spare in ("inputs", "nothing"):
+        assert not any(known.filled.any() for known in pair_table(pairs, pairs, spare=spare).known.values())
     visits = pair_table(pairs, pairs, spare="visits")
-    assert [set(visits.known.of(np.array([p]))[0].tolist()) for p in range(3)] == [{2}, {2}, {1, 3}]
+    assert answers(visits, "text") == [{2}, {2}, {1, 3}]
+    assert answers(visits, "image") == [set(), {2}, {1}]
     no_sessions = pairs.with_columns(visits=pl.lit([], pl.List(pl.String)))
-    assert pair_table(no_sessions, no_sessions, spare="visits").known.filled.tolist() == [True, False, True]
+    assert pair_table(no_sessions, no_sessions, spare="visits").known["text"].filled.tolist() == [True, False, True]

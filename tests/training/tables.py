@@ -16,10 +16,10 @@ def pair_table(queries: Parts, item: np.ndarray, query: np.ndarray) -> PairTable
     same = (query[:, None] == query) & (item[:, None] != item)
     owner, other = np.nonzero(same)
     others = Lists.group(owner, item[other], len(item))
-    return PairTable(queries, item, query, others, others)
+    return PairTable(queries, item, query, others, dict.fromkeys(("text", "image", "text+image"), others))
 
 
 def right_answers(table: PairTable, rows: np.ndarray, products: np.ndarray, spus: np.ndarray) -> Tensor:
     """(B, N) bool by a loop: products of an SPU that the query of a pair in `rows` is known to be answered with."""
-    known = [{spus[other] for other in table.known.of(np.array([row]))[0]} for row in rows]
+    known = [{spus[other] for other in table.known["text+image"].of(np.array([row]))[0]} for row in rows]
     return torch.tensor([[spus[product] in right for product in products] for right in known])

@@ -147,6 +147,10 @@ def _one_of_two(rank: int, folder: str, encoder: ProductEncoder, keys: list[str]
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     cache, world = ImageCache(Path(folder) / "cache", 32), World(rank, 2)
+    if rank:
+        with torch.no_grad():
+            encoder.fusion.head.weight.add_(1.0)
+    world.agree(encoder.parameters())
     found = [Run(encoder, cache, keys).gradients(chunk, world, rows) for chunk, rows in DIVIDED]
     torch.save(found, f"{folder}/gradients-{rank}.pt")
     torch.distributed.destroy_process_group()
@@ -155,7 +159,7 @@ def _one_of_two(rank: int, folder: str, encoder: ProductEncoder, keys: list[str]
 def test_two_processes_give_the_gradient_of_one(
     tiny_encoder: ProductEncoder, cached: tuple[ImageCache, list[str]], tmp_path: Path
 ) -> None:
-    """Every query meets the items of both, and every process ends with one gradient."""
+    """Every query meets the items of both, and every process ends with one gradient, also where one started from others."""
     mp.start_processes(_one_of_two, (str(tmp_path), tiny_encoder, cached[1]), nprocs=2, start_method="spawn")
     of_ranks = [torch.load(tmp_path / f"gradients-{rank}.pt") for rank in range(2)]
     for case, (_, rows) in enumerate(DIVIDED):

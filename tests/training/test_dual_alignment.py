@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from openmoon.data.lists import Lists
 from openmoon.data.views import Parts, Views
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.losses.dual_alignment import (
@@ -101,6 +102,24 @@ def test_what_another_query_of_the_same_words_chose_is_no_negative() -> None:
     ignore[0, 1] = ignore[1, 0] = True
     expected = matryoshka(partial(info_nce, temperature=0.1, ignore=ignore), [asked, products], [4, 8]).mean()
     torch.testing.assert_close(losses["text → product"], expected)
+
+
+def test_each_objective_spares_what_the_log_answers_to_what_it_shows() -> None:
+    """Under its words alone the first query knows the second product to be right, under its photo alone the third."""
+    queries = Parts({"text": column("red boot", "lamp", "mug")}, column("photo", "other", "third"))
+    nothing = Lists.empty(3)
+    known = {"text": Lists.group(np.array([0]), np.array([5]), 3), "image": Lists.group(np.array([0]), np.array([9]), 3),
+             "text+image": nothing}  # fmt: skip
+    table = PairTable(queries, np.array([1, 5, 9]), np.arange(3), nothing, known)
+    plan = plan_of_pairs(table, np.arange(3))
+    encoded = [vectors(views) for views in plan.views]
+    losses = plan.loss([Encoded(one) for one in encoded]).losses
+    for place, (name, spared) in enumerate((("text → product", 1), ("image → product", 2), ("text+image → product", None))):
+        ignore = torch.zeros(3, 3, dtype=torch.bool)
+        if spared is not None:
+            ignore[0, spared] = True
+        expected = matryoshka(partial(info_nce, temperature=0.1, ignore=ignore), [encoded[1 + place], encoded[0]], [4, 8])
+        torch.testing.assert_close(losses[name], expected.mean())
 
 
 def test_queries_of_every_kind_meet_products() -> None:

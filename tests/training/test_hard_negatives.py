@@ -53,6 +53,22 @@ def test_the_mix_shows_them_under_the_view_of_the_item() -> None:
     torch.testing.assert_close(losses["triplet"], 2 * apart.mean())
 
 
+def test_the_triplets_of_one_kind_of_query_are_not_diluted_by_kinds_without() -> None:
+    """Two pairs ask with words and two with a photo; only of the former something was left."""
+    queries = Parts({"text": column("q", "r", None, None)}, column(None, None, "photo", "look"))
+    chosen, beside = np.array([1, 2, 5, 6]), np.array([9, 3])
+    of_each = Lists.group(np.arange(2), beside, 4)
+    hard = HardNegatives({LEFT: FromLog(of_each, 1)}, LeftBehind(0.5, 2.0, CUTS))
+    objective = dual_alignment_objective(Contrast(tau, CUTS), pair_table(queries, chosen, np.arange(4)), items(), SPUS, None,
+                                         Alignment(), hard)  # fmt: skip
+    plan = objective(np.arange(4), np.random.default_rng(0), 0.0)
+    encoded = [vectors(views) for views in plan.views]
+    losses = plan.loss([Encoded(one) for one in encoded]).losses
+    assert {"text → product", "image → product"} < set(losses)
+    apart = matryoshka(partial(triplet, margin=0.5), [encoded[1], encoded[0][:2], encoded[-1]], [*CUTS])
+    torch.testing.assert_close(losses["triplet"], 2 * apart.mean())
+
+
 def test_dual_alignment_shows_them_whole_and_weighs_pairs() -> None:
     chosen, beside, weight = np.array([1, 2, 5, 6]), np.array([9, 3, 10, 8]), np.array([0.5, 1, 2, 3])
     rows = np.array([3, 1, 0, 2])

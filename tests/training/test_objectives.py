@@ -13,6 +13,7 @@ from torch import Tensor
 
 from openmoon.config import MOON_MIX
 from openmoon.data.blend import Blend
+from openmoon.data.lists import Lists
 from openmoon.data.views import Parts, Views
 from openmoon.io import hash_number
 from openmoon.losses import info_nce, matryoshka, same_identity
@@ -121,6 +122,26 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
             assert text in set(items().texts["rich"][others])
 
 
+def test_a_query_spares_what_the_log_answers_to_the_view_it_is_shown_under() -> None:
+    """Of four pairs each knows the next one's item to be right for its words, and the one after that for its photo."""
+    n, spus = 4, np.arange(N)
+    queries = Parts({"text": column(*"abcd")}, column(*"pqrs"))
+    item, at = np.array([1, 2, 3, 5]), np.arange(n)
+    known = {"text": Lists.group(at, item[(at + 1) % n], n), "image": Lists.group(at, item[(at + 2) % n], n),
+             "text+image": Lists.empty(n)}  # fmt: skip
+    table = PairTable(queries, item, at, Lists.empty(n), known)
+    mix = Mix(["text", "image", "text+image"], ["rich"] * 3, [1.0] * 3)
+    plan = posttraining_objective(Contrast(tau, (8,)), table, items(), spus, mix)(at, np.random.default_rng(1), 0.0)
+    asked = [(text is not None, image is not None) for text, image in zip(plan.views[0].texts, plan.views[0].images, strict=True)]
+    assert len(set(asked)) == 3
+    ignore = torch.zeros(n, n, dtype=torch.bool)
+    for row, view in enumerate(asked):
+        if view != (True, True):
+            ignore[row, (row + (1 if view[0] else 2)) % n] = True
+    expected = info_nce(*(vectors(views) for views in plan.views), 0.1, ignore=ignore).mean()
+    torch.testing.assert_close(loss_of(plan)["info_nce"], expected)
+
+
 def test_a_product_that_asks_is_no_negative() -> None:
     n = 4
     queries = Parts({"text": column(*[f"item {k}" for k in range(n)])}, column(*[None] * n))
@@ -189,6 +210,16 @@ def test_pretraining_uses_only_what_products_have() -> None:
     assert set(loss_of(plan)) == {"image_text", "product_text", "self_supervision"}
     without = pretraining_objective(tau, items(), np.arange(N), rows, [8], 1.0, 0.5, with_text=0.0)
     assert set(without(np.arange(len(rows)), np.random.default_rng(0), 0.0).views[-1].texts) == {None}
+
+
+def test_a_batch_with_nothing_to_tell_apart_teaches_nothing() -> None:
+    """Of two pictures one has no text, and views are not taught."""
+    rows = np.array([1, 9])
+    plan = pretraining_objective(tau, items(), np.arange(N), rows, [8], 1.0, 0.0)(np.arange(2), np.random.default_rng(0), 0.0)
+    shown = [vectors(views).requires_grad_() for views in plan.views]
+    loss = torch.stack(list(plan.loss([Encoded(one) for one in shown]).losses.values())).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert (loss.item(), shown[0].grad.abs().sum().item()) == (0, 0)  # type: ignore[union-attr]
 
 
 def test_pretraining_losses_are_info_nce_save_of_equal_products() -> None:

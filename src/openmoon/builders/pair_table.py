@@ -9,7 +9,7 @@ import polars as pl
 
 from openmoon.config import Action, PosttrainConfig, Spare
 from openmoon.data.lists import Lists
-from openmoon.data.pairs.beside import also_chosen, chosen_in_visits
+from openmoon.data.pairs.beside import also_chosen, answers_of, chosen_in_visits
 from openmoon.data.views import Column, Parts, codes
 from openmoon.training.posttrain import Mix, PairTable
 
@@ -30,15 +30,13 @@ def pair_table(
         drawn = pairs["action"].replace_strict(weights, default=1.0, return_dtype=pl.Float64)
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
-    query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
-    match spare:
-        case "visits":
-            known = Lists.joined(others, chosen_in_visits(pairs, chosen))
-        case "answers":
-            known = others
-        case _:
-            known = Lists.empty(len(pairs))
-    return PairTable(query_parts(pairs), item, query, others, known, weight, askers)
+    query, known = codes(pairs.select(name).to_series()), answers_of(pairs, chosen)
+    if spare == "visits":
+        mates = chosen_in_visits(pairs, chosen)
+        known = {view: Lists.joined(answers, mates) for view, answers in known.items()}
+    elif spare != "answers":
+        known = dict.fromkeys(known, Lists.empty(len(pairs)))
+    return PairTable(query_parts(pairs), item, query, also_chosen(pairs, chosen), known, weight, askers)
 
 
 def query_parts(pairs: pl.DataFrame) -> Parts:

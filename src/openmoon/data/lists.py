@@ -32,6 +32,13 @@ class Lists:
         (a, of_a), (b, of_b) = first.of(rows), second.of(rows)
         return cls.group(np.concatenate([of_a, of_b]), np.concatenate([a, b]), len(first))
 
+    @classmethod
+    def chosen(cls, which: np.ndarray, first: Lists, second: Lists) -> Lists:
+        """The row of `first` where `which` (P,) is true, else that of `second`."""
+        rows = np.arange(len(which))
+        (a, of_a), (b, of_b) = first.of(rows[which]), second.of(rows[~which])
+        return cls.group(np.concatenate([rows[which][of_a], rows[~which][of_b]]), np.concatenate([a, b]), len(which))
+
     def without(self, others: Lists, group: np.ndarray) -> Lists:
         """For each row its values but those whose `group` (N,), numbers from 0, is that of a value the row has in `others`."""
         rows, width = np.arange(len(self)), int(group.max(initial=0)) + 1
@@ -49,15 +56,18 @@ class Lists:
 
     def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The values of the lists of `rows` (B,), one after the other, and for each the place in `rows` that it is from."""
-        size = np.diff(self.start)[rows]
+        size = self._sizes(rows)
         owner = np.repeat(np.arange(len(rows)), size)
         within = np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size)
         return self.values[self.start[rows][owner] + within], owner
 
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """(B, count) values drawn with replacement from the lists of `rows` (B,); -1 where a list is empty."""
-        size = np.diff(self.start)[rows][:, None]
+        size = self._sizes(rows)[:, None]
         place = self.start[rows][:, None] + (rng.random((len(rows), count)) * size).astype(np.int64)
         if not len(self.values):
             return np.full(place.shape, -1)
         return np.where(size > 0, self.values[np.minimum(place, len(self.values) - 1)], -1)
+
+    def _sizes(self, rows: np.ndarray) -> np.ndarray:
+        return self.start[rows + 1] - self.start[rows]

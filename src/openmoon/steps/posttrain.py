@@ -110,11 +110,7 @@ def _validate(
     metrics: dict[str, float] = {}
     for view in kinds:
         column = KIND[view]
-        pairs = (
-            val.filter(pl.col(column).is_not_null())
-            .unique([column, "item"], maintain_order=True)
-            .head(MAX_VALIDATION_PAIRS)
-        )
+        pairs = whole_queries(val.filter(pl.col(column).is_not_null()).unique([column, "item"], maintain_order=True), column)
         if len(pairs):
             distinct = pairs.unique(column, maintain_order=True).select(column).with_row_index("query")
             pairs = pairs.join(distinct, on=column, how="left", maintain_order="left")
@@ -129,6 +125,14 @@ def _validate(
     if not scores:  # their products lack the view
         raise _nothing_to_validate(kinds)
     return {"score": sum(scores) / len(scores), **metrics}
+
+
+def whole_queries(pairs: pl.DataFrame, column: str, enough: int = MAX_VALIDATION_PAIRS) -> pl.DataFrame:
+    """All pairs of the first queries in `column`, as many as it takes to have `enough` pairs: a query of which some items are
+    left out would find them among its wrong answers."""
+    ends = pairs.group_by(column, maintain_order=True).agg(end=pl.len()).with_columns(pl.col("end").cum_sum())
+    first = ends.filter(pl.col("end").shift(1, fill_value=0) < enough)
+    return pairs.join(first, on=column, how="semi", maintain_order="left")
 
 
 def _nothing_to_validate(kinds: list[str]) -> UserError:

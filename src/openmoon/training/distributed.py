@@ -40,6 +40,12 @@ class World:
         dist.all_gather(everyone, padded)
         return torch.cat([rows[:count] for rows, count in zip(everyone, shares, strict=True)])
 
+    def agree(self, parameters: Iterable[Tensor]) -> None:
+        """Give every process the leader's values."""
+        if self.size > 1:
+            for parameter in parameters:
+                dist.broadcast(parameter.detach(), 0)
+
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace every gradient by its mean over the processes; a parameter without one counts as zero where another process has
         one, and stays without where none has."""

@@ -8,7 +8,7 @@ of the pairs, else with title and picture or with the picture alone; other queri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from openmoon.losses.dual_alignment import (
 )
 from openmoon.models.experts import GATE
 from openmoon.training.contrast import Batch, Contrast, codes_of
-from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives, Weigh
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable, balanced
@@ -80,6 +79,8 @@ def dual_alignment_objective(
     has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
     shares = (1 - terms.less, 0.6 * terms.less, 0.4 * terms.less)
     words, photos = identities(pairs.queries.texts["text"]), identities(pairs.queries.images)
+    asks = {view: pairs.queries.has(view, complete=True) for view in ("text", "image", "text+image")}
+    titled = items.has("title")
 
     def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Views:
         drawn = rng.choice(PRODUCT_VIEWS, len(products), p=shares)
@@ -90,16 +91,17 @@ def dual_alignment_objective(
         views = [products_shown(chosen, rows, rng)]
         products = torch.from_numpy(chosen)
         names = (spus[chosen], views[0].identity(), words[rows], photos[rows])
-        batch = Batch(codes_of(*names), products, Known.of(pairs.known, rows, spus))
+        batch = Batch(codes_of(*names), products)
         meetings: list[_Meeting] = []
-        for objective, view in enumerate(("text", "image", "text+image")):
-            have = np.flatnonzero(pairs.queries.has(view, complete=True)[rows])
+        for objective, (view, can) in enumerate(asks.items()):
+            have = np.flatnonzero(can[rows])
             if len(have) > 1:
-                meetings.append(_Meeting(objective, len(views), 0, batch, have))
+                known = pairs.right(np.full(len(rows), view), rows, spus)
+                meetings.append(_Meeting(objective, len(views), 0, replace(batch, known=known), have))
                 views.append(pairs.queries.show([view] * len(have), rows[have]))
         both = np.flatnonzero(has_both[chosen])
         if len(both) > 1:
-            kinds = np.where(items.has("title")[chosen[both]], rng.choice(["title", "rich"], len(both)), "rich")
+            kinds = np.where(titled[chosen[both]], rng.choice(["title", "rich"], len(both)), "rich")
             pictures = items.draw(["image"] * len(both), chosen[both], rng)
             texts = items.draw(list(kinds), chosen[both], rng)
             within = Batch(codes_of(spus[chosen[both]], pictures.identity(), texts.identity()), products[both])
@@ -124,7 +126,7 @@ def dual_alignment_objective(
             if hard.triplet is not None and extra is not None:
                 answers = encoded[0].vectors
                 found = [hard.triplet(encoded[m.query].vectors, m.among, answers, beside, extra, weigh)
-                         for m in meetings if m.among is not None]  # fmt: skip
+                         for m in meetings if m.among is not None and np.isin(beside.owner[beside.left], m.among).any()]
                 output.losses["triplet"] = torch.stack(found).mean() if found else answers.sum() * 0
             contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
             output.figures.update(hard.figures(beside, len(rows)))

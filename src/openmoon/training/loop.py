@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,7 @@ def fit(
             weights.update({name: value.to(device) for name, value in weights.items()})
         if memory is not None:
             memory.load_state_dict(state["memory"])
+    world.agree(trained_weights(module).values())
     log = MetricsLog(folder, schedule.stage, progress.step) if world.leads else None
     if progress.step == 0:
         _validate(module, validate, progress, schedule, log)
@@ -165,12 +167,11 @@ def _step(
     clip: float, seed: int, world: World,
 ) -> dict[str, Any]:  # fmt: skip
     stage, (epoch, place) = schedule.stage, divmod(step, schedule.epoch)
-    order = np.random.default_rng([seed, 1, epoch]).permutation(schedule.examples)
     factor = rate(step, schedule.total, max(1, round(schedule.warmup * schedule.total)))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     module.train()
-    rows = order[place * schedule.batch : (place + 1) * schedule.batch]
+    rows = _order(seed, epoch, schedule.examples)[place * schedule.batch : (place + 1) * schedule.batch]
     optimizer.zero_grad(set_to_none=True)
     plan = objective(rows, np.random.default_rng([seed, 2, step]), step / schedule.total)
     output = backward(plan, encode, (seed, 3, step), schedule.chunk, world)
@@ -194,6 +195,12 @@ def _step(
         check_alive(statistics, stage, step + 1)
         values |= statistics
     return values
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, examples: int) -> np.ndarray:
+    """The order in which an epoch goes through the examples."""
+    return np.random.default_rng([seed, 1, epoch]).permutation(examples)
 
 
 def _update_average(progress: Progress, module: nn.Module, decay: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,14 +29,14 @@ IDENTITIES = 4
 class PairTable:
     """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
     identity of each query (equal for equal inputs), `others` the further products that were chosen for the query, `known` all
-    that is no negative of it, `weight` (P,), how much each pair counts (None: all alike), and `asker` (P,), the product that a
-    query was made of (None: shoppers asked)."""
+    that is no negative of it when it is shown as text, image or text+image (what it has of these), `weight` (P,), how much each
+    pair counts (None: all alike), and `asker` (P,), the product that a query was made of (None: shoppers asked)."""
 
     queries: Parts
     item: np.ndarray
     query: np.ndarray
     others: Lists
-    known: Lists
+    known: Mapping[str, Lists]
     weight: np.ndarray | None = None
     asker: np.ndarray | None = None
 
@@ -49,9 +49,20 @@ class PairTable:
 
     def fingerprint(self) -> str:
         """Identity of the pairs, which a run's checkpoint belongs to."""
-        lists = (self.others.start, self.others.values, self.known.start, self.known.values)
+        lists = [part for one in (self.others, *self.known.values()) for part in (one.start, one.values)]
         parts = (self.item, self.query, *lists, self.weight, self.asker)
         return content_hash(*(b"" if part is None else part.tobytes() for part in parts))
+
+    def right(self, views: np.ndarray, rows: np.ndarray, spus: np.ndarray) -> Known:
+        """What is known to be right for the queries of `rows` (B,) under `views` (B,); of a query shown as a product, whatever
+        is for the query. `spus` is of all products."""
+        owner, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for view in np.unique(views):
+            here = np.flatnonzero(views == view)
+            found, of = self.known["text+image" if view == PRODUCT else view].of(rows[here])
+            owner.append(here[of])
+            values.append(found)
+        return Known.of(Lists.group(np.concatenate(owner), np.concatenate(values), len(rows)), np.arange(len(rows)), spus)
 
     def asks(self, view: str) -> np.ndarray:
         """(P,) bool: pairs whose query can be shown under `view`."""
@@ -120,7 +131,7 @@ def posttraining_objective(
         shown = items.draw([mix.item[k] for k in kind], chosen, rng)
         names = (spus[chosen], asked.identity(), shown.identity())
         batch = Batch(
-            codes_of(*names, spus[chosen]), torch.from_numpy(chosen), Known.of(pairs.known, rows, spus),
+            codes_of(*names, spus[chosen]), torch.from_numpy(chosen), pairs.right(np.array(mix.query)[kind], rows, spus),
             wanted=codes_of(*names, np.where(standing >= 0, spus[standing], NOBODY)),
         )  # fmt: skip
         if blend:

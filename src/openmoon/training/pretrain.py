@@ -42,7 +42,7 @@ def pretraining_objective(
     negatives of each other, nor are those that look the same or are called the same.
     """
     shares = (1 - with_text, with_text / 2, with_text / 2)
-    has_image, has_text = items.has("image"), items.has("rich")
+    has_image, has_text, titled = items.has("image"), items.has("rich"), items.has("title")
 
     def plan(batch: np.ndarray, rng: np.random.Generator, progress: float) -> Plan:
         products = rows[batch]
@@ -53,7 +53,7 @@ def pretraining_objective(
         align = bool(image_text) and len(both) > 1
         supervise = bool(self_supervision) and len(pictured) > 1
         if align:
-            kinds = np.where(items.has("title")[both], rng.choice(["title", "rich"], len(both)), "rich")
+            kinds = np.where(titled[both], rng.choice(["title", "rich"], len(both)), "rich")
             views.append(items.show(list(kinds), both))
         if supervise:
             shown = rng.choice(COUNTERPARTS, len(pictured), p=shares)
@@ -63,6 +63,8 @@ def pretraining_objective(
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
             first, *others = (one.vectors for one in encoded)
             losses: dict[str, Tensor] = {}
+            if not align and not supervise:  # no two products to tell apart
+                losses["image_text"] = first.sum() * 0
             if align:
                 matched = torch.from_numpy(np.flatnonzero(has_text[pictured])).to(first.device)
                 codes = codes_of(spus[both], pictures[has_text[pictured]], views[1].identity()).to(first.device)

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 
 from openmoon.data.lists import Lists
-from openmoon.data.pairs.beside import also_chosen, not_chosen, same_category
+from openmoon.data.pairs.beside import also_chosen, answers_of, not_chosen, same_category
 
 SPUS = np.arange(12) // 2
 QUERIES = [("a", None), ("b", None), (None, "k"), ("a", "k")]
@@ -36,6 +36,13 @@ def test_lists_agree_with_loops(chosen: list[tuple[int, int, str]], shown: list[
     table, log = pairs.to_dicts(), met.to_dicts()
     others = [{o["item"] for o in table if same(p, o)} - {p["item"]} for p in table]
     assert as_sets(also_chosen(pairs, pairs)) == others
+    known = {view: as_sets(lists) for view, lists in answers_of(pairs, pairs).items()}
+    words, photo = ([{o["item"] for o in table if p[k] is not None and p[k] == o[k]} - {p["item"]} for p in table]
+                    for k in ("asked_text", "query_image_key"))  # fmt: skip
+    assert (known["text"], known["image"]) == (words, photo)
+    whole = [exact if None not in (p["asked_text"], p["query_image_key"]) else w | i
+             for p, exact, w, i in zip(table, others, words, photo, strict=True)]  # fmt: skip
+    assert known["text+image"] == whole
     passed = [
         {o["item"] for o in log if same(p, o) and o["action"] == "click"
          and SPUS[o["item"]] not in {SPUS[c["item"]] for c in table if same(p, c)}}

@@ -19,6 +19,16 @@ def also_chosen(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
     return _lists(pairs, _answers(pairs, others).filter(pl.col("item") != pl.col("other")))
 
 
+def answers_of(pairs: pl.DataFrame, chosen: pl.DataFrame) -> dict[str, Lists]:
+    """What the log answers a pair's query with when it is shown under a view: for each pair the rows of the other products that
+    were chosen for its words (text), for its photo (image), and for all that it has (text+image), whatever else was asked with
+    them. `chosen` as in `also_chosen`."""
+    words, photo = (_alone(pairs, chosen, part) for part in QUERY)
+    both = pairs.select(pl.all_horizontal(pl.col(QUERY).is_not_null())).to_series().to_numpy()
+    whole = Lists.chosen(both, also_chosen(pairs, chosen), Lists.joined(words, photo))
+    return {"text": words, "image": photo, "text+image": whole}
+
+
 def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
     """For each pair the rows (`item`) of the other products that were chosen in the sessions that it was chosen in."""
     mates = chosen.select("visits", other="item").explode("visits").drop_nulls().unique(maintain_order=True)
@@ -48,6 +58,13 @@ def same_category(lists: Lists, items: np.ndarray, category: np.ndarray) -> List
     values, owner = lists.of(np.arange(len(lists)))
     kept = category[values] == category[items[owner]]
     return Lists.group(owner[kept], values[kept], len(lists))
+
+
+def _alone(pairs: pl.DataFrame, chosen: pl.DataFrame, part: str) -> Lists:
+    """For each pair the rows of the other products that were chosen for a part of its query."""
+    others = chosen.select(part, other="item").drop_nulls().unique(maintain_order=True)
+    found = pairs.select(part, "item").with_row_index("pair").join(others, on=part, maintain_order="left_right")
+    return _lists(pairs, found.filter(pl.col("item") != pl.col("other")))
 
 
 def _answers(pairs: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
