@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from openmoon import ProductEncoder
-from openmoon.builders.trained import latest_folder, load_trained, start_learnt_until, trained_folder
+from openmoon.builders.trained import latest_folder, load_trained, open_encoder, start_learnt_until, trained_folder
 from openmoon.builders.workspace import Workspace
 from openmoon.config import EncoderConfig, Recipe
 from openmoon.errors import UserError
@@ -90,3 +90,23 @@ def test_stage_2_takes_over_what_its_start_has_learnt_from(tmp_path: Path, tiny_
     assert start_learnt_until(onwards) == datetime(2025, 6, 1)
     tiny_encoder.save_pretrained(start)
     assert start_learnt_until(onwards) is None
+
+
+def test_stage_2_belongs_to_the_stage_1_that_it_started_from(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    settings = recipe(tmp_path, tiny_encoder.config)
+    for stage, facts in (("pretrain", {"weights": "one"}), ("posttrain", {"weights": "two", "started_from": "one"})):
+        trained(tmp_path, stage, tiny_encoder)
+        (tmp_path / stage / "summary.json").write_text(json.dumps({"data_hash": "abc", **facts}))
+    assert load_trained(work(settings, "abc"), "posttrain") is not None
+    (tmp_path / "pretrain" / "summary.json").write_text(json.dumps({"data_hash": "abc", "weights": "another"}))
+    with pytest.raises(UserError, match=r"posttrain/encoder: was trained from another encoder than .*pretrain/encoder holds now"):
+        load_trained(work(settings, "abc"), "posttrain")
+
+
+def test_the_encoder_of_a_run_is_that_of_the_recipe_and_any_other_is_named(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    trained(tmp_path, "pretrain", tiny_encoder)
+    other = recipe(tmp_path, tiny_encoder.config.model_copy(update={"dims": [8]}))
+    with pytest.raises(UserError, match=r"encoder\.dims is \[4, 8\], the recipe says \[8\]"):
+        open_encoder(other, None)
+    folder = tmp_path / "pretrain" / "encoder"
+    assert open_encoder(other, folder)[0] == open_encoder(recipe(tmp_path, tiny_encoder.config), None)[0] == folder

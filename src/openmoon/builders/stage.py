@@ -95,13 +95,15 @@ def train_stage(
     fresh: bool,
     *,
     origin: str,
+    started_from: str | None = None,
     learnt_until: datetime | None,
     memory: nn.Module | None = None,
     world: World = ALONE,
     before_step: Callable[[int], dict[str, float]] = nothing,
 ) -> Path:
     """Train, save the best encoder to `<workdir>/<name>/encoder`, and beside it recipe.yaml and summary.json. `origin`
-    identifies the weights that training starts from; a checkpoint of another origin is not resumed. `learnt_until` is the latest
+    identifies the weights that training starts from; a checkpoint of another origin is not resumed. `started_from` is the
+    fingerprint of the saved encoder among them, if there is one. `learnt_until` is the latest
     event that the encoder has learnt from then, as in `save_pretrained`. `heads` are what the
     objective learns besides the encoder, `temperature` among them; `memory` and `before_step` as in `fit`."""
     encoder, recipe = featurize.encoder, work.recipe
@@ -138,7 +140,8 @@ def train_stage(
             "stage": name, "examples": examples, "steps": result.step, "planned_steps": schedule.total,
             "stopped_early": result.stopped, "best_step": result.best_step, "best_val_score": result.best,
             "seconds": round(result.seconds, 1), "trained_parameters": trained, "processes": world.size,
-            "seed": recipe.seed, "data_hash": work.learnt_hash(name), "versions": versions(), "machine": machine(),
+            "seed": recipe.seed, "data_hash": work.learnt_hash(name), "weights": encoder.fingerprint(),
+            "started_from": started_from, "versions": versions(), "machine": machine(),
             "device": device_name(encoder.text.device),
         })  # fmt: skip
         world.wait()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import torch
@@ -14,19 +15,28 @@ from openmoon.config import EncoderConfig
 from openmoon.console import tracked
 from openmoon.data.image_cache import ImageCache
 from openmoon.device import compute_device
+from openmoon.errors import UserError
 from openmoon.evaluation.untuned import UntunedEncoder
+from openmoon.io import alone
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.tokens import Tokens, masked_mean
 from openmoon.training.sources import CachedImages, CachedText
 
+SCRATCH = ".openmoon-scratch-"
+
 
 @contextmanager
 def scratch_folder(workdir: Path) -> Iterator[Path]:
-    """A folder for tokens of tuned trunks, which nobody needs later; what a killed run left of it goes too."""
-    folder = workdir / "scratch"
-    shutil.rmtree(folder, ignore_errors=True)
+    """A new folder in `workdir` for what nobody needs later, such as tokens of tuned trunks; folders that killed runs left go
+    too."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    for left in workdir.glob(f"{SCRATCH}*"):
+        with suppress(UserError), alone(left):  # the lock of a process that lives is held
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(mkdtemp(prefix=SCRATCH, dir=workdir))
     try:
-        yield folder
+        with alone(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -40,24 +40,40 @@ def latest_folder(recipe: Recipe) -> Path:
     return folder
 
 
+def open_encoder(recipe: Recipe, folder: Path | None) -> tuple[Path, ProductEncoder]:
+    """The saved encoder in `folder`, or by default that of the last stage that was trained, and where it is. Raises `UserError`
+    where the latter was trained by another recipe."""
+    if folder is not None:
+        return folder, ProductEncoder.from_pretrained(folder)
+    folder = latest_folder(recipe)
+    return folder, _of_recipe(folder, recipe)
+
+
 def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
     """The encoder of `stage`, or None as in `trained_folder`.
 
     Raises `UserError` when it was trained on other data or another split (it might have seen what is held out now), by another
-    recipe, or has another architecture than the recipe says.
+    recipe, from another stage 1, or has another architecture than the recipe says.
     """
     recipe, expected = work.recipe, work.learnt_hash(stage)
     folder = trained_folder(recipe, stage)
     if folder is None:
         return None
-    trained_on = read_json(folder.parent / "summary.json", "data_hash")["data_hash"]
+    summary = read_json(folder.parent / "summary.json", "data_hash")
+    trained_on, started_from = summary["data_hash"], summary.get("started_from")
     if trained_on != expected:
         raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {expected}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
-    require_recipe(folder, recipe, stage)
-    encoder = ProductEncoder.from_pretrained(folder)
-    wanted = recipe.encoder.dense() if stage == "pretrain" else recipe.encoder
-    _require_same(folder, encoder.config, wanted, f"undo the change, or run `openmoon {stage} --fresh`")
+    encoder = _of_recipe(folder, recipe)
+    if stage == "posttrain" and (start := starting_folder(recipe)) is not None and started_from != starting_weights(recipe):
+        raise UserError(f"{folder}: was trained from another encoder than {start} holds now; run `openmoon {stage} --fresh`.")
+    return encoder
+
+
+def load_latest(work: Workspace) -> ProductEncoder:
+    """The encoder of the last stage that was trained, as `load_trained`; `UserError` where none was."""
+    encoder = load_trained(work, latest_folder(work.recipe).parent.name)
+    assert encoder is not None  # its folder is there
     return encoder
 
 
@@ -69,7 +85,7 @@ def starting_encoder(work: Workspace) -> ProductEncoder:
     if start is not None:
         encoder = ProductEncoder.from_pretrained(start)
         _require_same(start, encoder.config.dense(), recipe.encoder.dense(), "take over its `encoder` section")
-        _warn_if_foreign(start, work)
+        warn_if_foreign("posttrain.start", start, work)
     elif recipe.pretrain is not None:
         trained = load_trained(work, "pretrain")
         if trained is None:
@@ -92,6 +108,14 @@ def starting_folder(recipe: Recipe) -> Path | None:
     return start or trained_folder(recipe, "pretrain")
 
 
+def starting_weights(recipe: Recipe) -> str | None:
+    """Fingerprint of the saved encoder that stage 2 starts from; None where there is none, or a version before this was noted
+    trained it."""
+    folder = starting_folder(recipe)
+    summary = folder.parent / "summary.json" if folder else None
+    return read_json(summary).get("weights") if summary and summary.exists() else None
+
+
 def start_learnt_until(recipe: Recipe) -> datetime | None:
     """The latest event that the encoder which stage 2 starts from has learnt from; stage 1 and the bare trunks know none. None
     where `posttrain.start` does not say."""
@@ -104,7 +128,17 @@ def starts_untrained(recipe: Recipe) -> bool:
     return recipe.pretrain is None and (recipe.posttrain is None or recipe.posttrain.start is None)
 
 
-def require_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
+def _of_recipe(folder: Path, recipe: Recipe) -> ProductEncoder:
+    """The encoder that a stage of the recipe saved; `UserError` where another recipe trained it."""
+    stage = folder.parent.name
+    _require_recipe(folder, recipe, stage)
+    encoder = ProductEncoder.from_pretrained(folder)
+    wanted = recipe.encoder.dense() if stage == "pretrain" else recipe.encoder
+    _require_same(folder, encoder.config, wanted, f"undo the change, or run `openmoon {stage} --fresh`")
+    return encoder
+
+
+def _require_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
     """`UserError` where the encoder of a stage in `folder` was trained with another section of the recipe or another seed: what
     is said of an encoder comes with its recipe."""
     section: BaseModel = getattr(recipe, stage)
@@ -131,9 +165,11 @@ def _require_same(folder: Path, found: EncoderConfig, wanted: EncoderConfig, rem
             raise UserError(f"{folder}: encoder.{part} is {theirs[part]}, the recipe says {ours[part]}; {remedy}.")
 
 
-def _warn_if_foreign(start: Path, work: Workspace) -> None:
+def warn_if_foreign(option: str, start: Path, work: Workspace) -> None:
+    """Say that the saved encoder in `start`, which `option` names, was trained on other data or another split, or does not say on
+    which."""
     summary = start.parent / "summary.json"
     known = read_json(summary, "data_hash")["data_hash"] if summary.exists() else None
     if known not in (work.catalogue_hash, work.data_hash):
-        console.print(f"  [yellow]posttrain.start[/]: {start} was not trained on these data with this split; if it saw products "
+        console.print(f"  [yellow]{option}[/]: {plain(start)} was not trained on these data with this split; if it saw products "
                       "that are held out now, their evaluation says too much")  # fmt: skip

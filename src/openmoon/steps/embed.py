@@ -8,7 +8,7 @@ import polars as pl
 
 from openmoon.builders.embed_table import Embedder, Shown, embed_table
 from openmoon.builders.inference import fast_encoder
-from openmoon.builders.trained import latest_folder, require_recipe
+from openmoon.builders.trained import open_encoder
 from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import Shop, load_asked, load_catalog
@@ -16,7 +16,6 @@ from openmoon.data.text import item_texts
 from openmoon.device import compute_device
 from openmoon.io import alone
 from openmoon.learnt import saved_learnt_until
-from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.vectors import PRODUCT, QUERY, Finished
 
 
@@ -31,10 +30,7 @@ def embed(recipe: Recipe, encoder_folder: Path | None = None) -> Finished:
     Where a picture is unreadable the text stands alone, and what has nothing left is skipped; both are listed with the reason in
     embed_rejected.parquet. Queries are those of all events, whatever `data.until` says: they are asked, not learnt from.
     """
-    folder = encoder_folder or latest_folder(recipe)
-    if encoder_folder is None:
-        require_recipe(folder, recipe, folder.parent.name)
-    slow = ProductEncoder.from_pretrained(folder)
+    folder, slow = open_encoder(recipe, encoder_folder)
     work, fingerprint = recipe.workdir, slow.fingerprint()
     precision = recipe.embed.precision if compute_device().type == "cpu" else "float32"
     encoder = fast_encoder(slow, work / "onnx", precision, fingerprint)

@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 
 from openmoon.builders.held_out import can_evaluate, held_out_items, held_out_queries
-from openmoon.builders.trained import latest_folder
+from openmoon.builders.trained import load_latest, warn_if_foreign
 from openmoon.builders.workspace import Workspace, open_workspace, require_size
 from openmoon.config import Recipe
 from openmoon.console import console, plain
@@ -63,8 +63,10 @@ def export(recipe: Recipe, out: Path | None = None, encoder_folder: Path | None 
     """Write the graphs to `out` (default `<workdir>/onnx-export`) and measure them on held-out products: torch, ONNX in float,
     and with `int8` ONNX in int8. The figures go to `report.json` beside the graphs."""
     work = open_workspace(recipe, labels=True)
-    encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
+    encoder = load_latest(work) if encoder_folder is None else ProductEncoder.from_pretrained(encoder_folder)
     require_size(encoder, work)
+    if encoder_folder is not None:
+        warn_if_foreign("--encoder", encoder_folder, work)
     folder = out or recipe.workdir / "onnx-export"
     console.print("  writing graphs" + (" and their int8 copies" if int8 else ""))
     save_onnx(encoder, folder, (lambda: calibration(work)) if int8 else None)

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from openmoon.builders.trained import latest_folder
+from openmoon.builders.trained import open_encoder
 from openmoon.config import Recipe
 from openmoon.data.images import ImageRejected, load_image
 from openmoon.data.shop import load_catalog
 from openmoon.errors import UserError, nearest
 from openmoon.evaluation.heatmap import Heatmap, match_heatmaps, text_heatmaps
-from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.heatmap_sheet import BIG, write_match_sheet, write_text_sheet
 
 
@@ -49,7 +48,7 @@ def draw_heatmap(
                         if text is None else "heatmap: --text and --match exclude each other; give one of them.")  # fmt: skip
     picture = _of_file(image) if image is not None else _of_product(recipe, str(product), "--product")
     other = _other(recipe, match) if match is not None else None
-    encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
+    _, encoder = open_encoder(recipe, encoder_folder)
     one = _load(*picture, encoder.image_size)
     if other is None:
         whole, words = text_heatmaps(encoder, one.seen, str(text))

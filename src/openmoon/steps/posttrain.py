@@ -13,7 +13,7 @@ from openmoon.builders.objective import build_objective
 from openmoon.builders.pair_table import build_mix, pair_table, query_parts
 from openmoon.builders.pairs import TrainingPairs, latest_event, training_pairs
 from openmoon.builders.stage import PRETRAINED, Inputs, prepare_featurizer, start_fusion, train_stage
-from openmoon.builders.trained import start_learnt_until, starting_encoder, starts_untrained
+from openmoon.builders.trained import start_learnt_until, starting_encoder, starting_weights, starts_untrained
 from openmoon.builders.variants import variants_hash, with_variants
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import PosttrainConfig, Recipe
@@ -62,7 +62,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         lambda: _validate(work, featurize, val, *_taught_views(config)), fresh,
         origin=content_hash(encoder.fingerprint(PRETRAINED) if starts_untrained(recipe) else encoder.fingerprint(),
                             variants_hash(items), table.fingerprint(), negatives.fingerprint()),
-        learnt_until=latest(start_learnt_until(recipe), latest_event(work, found)),
+        started_from=starting_weights(recipe), learnt_until=latest(start_learnt_until(recipe), latest_event(work, found)),
         memory=nn.ModuleDict({n: kept for n, kept in (("queue", built.contrast.queue), ("mined", mined)) if kept is not None}),
         world=world, before_step=mined.before_step if mined else nothing,
     )  # fmt: skip

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from openmoon.builders.trained import latest_folder
+from openmoon.builders.trained import open_encoder
 from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import load_catalog
 from openmoon.errors import UserError
-from openmoon.models.encoder import ProductEncoder
 from openmoon.serving.contact_sheet import write_contact_sheet
 from openmoon.serving.search import search
 from openmoon.steps.embed import encoder_name
@@ -31,7 +30,7 @@ def search_products(
     text = pl.select(asked_words(pl.lit(text, pl.String))).item()
     if not text and image is None:
         raise UserError("search: nothing to search for; give --text, --image or both.")
-    encoder = ProductEncoder.from_pretrained(encoder_folder or latest_folder(recipe))
+    _, encoder = open_encoder(recipe, encoder_folder)
     vectors = encoder.encode([{"text": text, "image": image}])
     found = search(recipe.workdir / "vectors.parquet", vectors, k, encoder_name(recipe, encoder.fingerprint()))
     shop = load_catalog(recipe.data)
