@@ -19,5 +19,6 @@ def test_only_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
         assert first != second
         (first / "tokens").write_text("x")
         assert (second.is_dir(), busy.is_dir(), left.exists()) == (True, True, False)
-    assert not first.exists() and not second.exists()
+    assert not first.exists()
+    assert not second.exists()
     assert mine.read_text() == "mine"

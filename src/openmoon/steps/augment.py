@@ -15,8 +15,9 @@ from openmoon.builders.variants import training_products
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import AugmentConfig, EndpointConfig, Recipe
 from openmoon.console import bar, console, plain
+from openmoon.data.coaugment.chat import Failure
 from openmoon.data.coaugment.cutout import NoSubject, cut_out
-from openmoon.data.coaugment.endpoint import Endpoint, Failure, Request, ask_all, is_visible
+from openmoon.data.coaugment.endpoint import Endpoint, Request, ask_all, is_visible
 from openmoon.data.coaugment.expansion import VERSION, Expansion, Job, draw_expansions, load_limited, run_all
 from openmoon.data.coaugment.gate import Anchors, judge
 from openmoon.data.coaugment.identity import Brands, lost, protected

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from openmoon.data.coaugment.endpoint import HOPELESS, Endpoint, Failure, Request, ask_all
+from openmoon.data.coaugment.chat import Failure
+from openmoon.data.coaugment.endpoint import DOWN, HOPELESS, Endpoint, Request, ask_all
 from openmoon.data.coaugment.journal import Journal
 from openmoon.data.coaugment.product import Product
 from openmoon.errors import UserError
@@ -90,7 +91,7 @@ def requests(count: int, picture: Path | None = None) -> list[Request]:
 
 
 def ask(asked: Endpoint, wanted: list[Request], answers: Journal, waits: list[float] | None = None) -> list[str | Failure]:
-    found = dict(ask_all(asked, wanted, answers, sleep=(waits if waits is not None else []).append))
+    found = dict(ask_all(asked, wanted, answers, pause=(waits if waits is not None else []).append))
     assert sorted(found) == list(range(len(wanted)))
     return [found[n] for n in range(len(wanted))]
 
@@ -189,7 +190,12 @@ def slow(body: dict[str, Any], tries: int) -> tuple[int, dict[str, str], bytes]:
         (lambda body, tries: (413, {}, b"{}"), "HTTP 413", 1),
         (lambda body, tries: (200, {}, b"<html>"), "not a chat-completions answer", 3),
         (lambda body, tries: (200, {}, b'{"choices": []}'), "not a chat-completions answer", 3),
+        (lambda body, tries: (200, {}, b"[" * 100_000), "not a chat-completions answer", 3),
+        (lambda body, tries: (413, {}, b"[" * 100_000), "HTTP 413", 1),
+        (lambda body, tries: (503, {"Retry-After": "\xb2"}, b""), "HTTP 503", 3),
         (lambda body, tries: (200, {}, said("  \n")), "empty answer", 1),
+        (lambda body, tries: (200, {}, json.dumps({"choices": [{"message": {"content": [{"text": None}, {}]}}]}).encode()),
+         "empty answer", 1),
         (lambda body, tries: (200, {}, said("A mug of fine stonewa", "length")), "cut off in the middle; raise max_tokens", 1),
         (lambda body, tries: (200, {}, said("A", "content_filter")), "the endpoint's filter", 1),
         (lambda body, tries: (200, {}, said("a \ud83d mug")), "lone surrogates", 1),
@@ -210,6 +216,49 @@ def test_failures_are_reported_by_reason_and_asked_again_by_the_next_run(
     assert len(server.seen) == tries
     server.answer = lambda body, tries: (200, {}, said("better"))
     assert ask(endpoint(server), requests(1), answers) == ["better"]
+
+
+QUOTA = json.dumps({"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}).encode()
+
+
+@pytest.mark.parametrize(("status", "body"), [(402, b""), (429, QUOTA)])
+def test_an_account_that_is_not_paid_ends_the_run_without_waiting(
+    server: Server, answers: Journal, status: int, body: bytes
+) -> None:
+    server.answer = lambda sent, tries: (status, {}, body)
+    waits: list[float] = []
+    with pytest.raises(UserError, match=f"HTTP {status}"):
+        ask(endpoint(server, concurrency=1), requests(9), answers, waits)
+    assert len(server.seen) <= HOPELESS + 1
+    assert waits == []
+
+
+@pytest.mark.parametrize("sound", [0, 2])
+def test_an_endpoint_in_trouble_ends_the_run(server: Server, answers: Journal, sound: int) -> None:
+    """From the start, where nothing usable comes, or later, where the server breaks down; not for products of which one by one
+    nothing comes, once something came."""
+    def answer(body: dict[str, Any], tries: int) -> tuple[int, dict[str, str], bytes]:
+        place = int(body["messages"][1]["content"][0]["text"].split()[2])
+        return (200, {}, said("x")) if place < sound else (200, {}, b"<html>")
+
+    server.answer = answer
+    with pytest.raises(UserError, match="not a chat-completions answer"):
+        ask(endpoint(server, concurrency=2, retries=0), requests(40), answers)
+    assert sound + DOWN * 2 <= len(server.seen) <= sound + DOWN * 2 + 3
+    if sound:
+        server.answer = lambda body, tries: (200, {}, said("x" if "mug 0" in str(body) else ""))
+        found = ask(endpoint(server, concurrency=1, model="seer-3"), requests(20), answers)
+        assert found[0] == "x"
+        assert [str(one) for one in found[1:]] == ["empty answer"] * 19
+
+
+def test_who_stops_waits_for_no_further_try(server: Server, answers: Journal) -> None:
+    server.answer = lambda body, tries: (200, {}, said("x")) if "mug 0" in str(body) else (503, {"Retry-After": "60"}, b"")
+    asking = ask_all(endpoint(server), requests(4), answers)
+    assert next(asking) == (0, "x")
+    started = time.monotonic()
+    asking.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 10
 
 
 def test_an_unreadable_picture_costs_its_product_alone(server: Server, answers: Journal, tmp_path: Path) -> None:
