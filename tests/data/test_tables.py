@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from openmoon.data.normalise import normalise
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED, TableSpec
-from openmoon.data.tables import read_table
+from openmoon.data.tables import iter_table, read_table
 from openmoon.errors import UserError
 
 CELL = st.one_of(
@@ -67,6 +67,7 @@ NOON = dt.datetime(2024, 5, 1, 12, 0)
         (1714564800, NOON), (1714564800.5, NOON.replace(microsecond=500000)), (1714564800000, NOON),
         ("1714564800", NOON), ("1714564800000", NOON), ("2024-05-01 12:00", NOON), ("2024-05-01T12:00:00Z", NOON),
         ("2024-05-01T14:00:00+02:00", NOON), ("2024-05-01 06:30:00.25-0530", NOON.replace(microsecond=250000)),
+        ("2024-05-01 14:00:00+02", NOON), ("2024-05-01T08:00-04", NOON),
         ("2024-05-01", NOON.replace(hour=0)), (NOON, NOON), (dt.date(2024, 5, 1), NOON.replace(hour=0)),
         (dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC), NOON), ("20240501", NOON.replace(hour=0)), (20240501, NOON.replace(hour=0)),
     ],
@@ -162,9 +163,11 @@ def test_ids_become_text(ids: list[Any], expected: str) -> None:
     [
         pl.Series([{"colour": "red", "size": None, "sizes": ["S", "M"]}]),
         pl.Series([[{"key": "colour", "value": "red"}, {"key": "sizes", "value": "S, M"}]]),
+        pl.Series([{"colour": "red", "size": float("nan"), "sizes": ["S", "M"]}]),
+        pl.Series(['{ "colour": "red", "size": NaN, "sizes": ["S", "M"] }']),
         pl.Series(['{ "colour": "red", "size": null, "sizes": ["S", "M"] }']),
     ],
-    ids=["struct", "map", "json"],
+    ids=["struct", "map", "NaN in a struct", "NaN in JSON", "json"],
 )
 def test_attributes_of_any_shape(attributes: pl.Series) -> None:
     frame = pl.DataFrame({"product_id": [1], "title": ["t"], "attributes": attributes})
@@ -278,3 +281,37 @@ def test_wrong_files(tmp_path: Path) -> None:
     for name, message in (("none.csv", "no such file"), ("bad.parquet", "cannot be read"), ("c.xlsx", "found")):
         with pytest.raises(UserError, match=f"{name}: .*{message}"):
             read_table(tmp_path / name, CATALOG)
+
+
+def test_a_folder_of_files_is_one_table(tmp_path: Path) -> None:
+    """As Spark leaves it: beside other files, integers as wide as each file needs, a column that only some have, and folders
+    whose names say a column."""
+    folder = tmp_path / "events [all]"
+    parts = {
+        "action=click/part-0.parquet": pl.DataFrame({"user_id": pl.Series([1, 2], dtype=pl.Int32), "position": [1, None]}),
+        "action=purchase/part-1.parquet": pl.DataFrame({"user_id": [2**40]}),
+        "action=cart/_part-2.parquet": pl.DataFrame({"user_id": ["hidden"]}),
+        "_delta_log/00.parquet": pl.DataFrame({"version": [1]}),
+    }
+    for name, rows in parts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        rows = rows.with_columns(timestamp=pl.lit(NOON), product_id=pl.lit("p"))
+        rows.write_parquet(folder / name)
+        (folder / name).with_name(f".{Path(name).name}.crc").write_bytes(b"crc")
+    (folder / "_SUCCESS").touch()
+    table, rejected = read_table(folder, EVENTS)
+    assert rejected.is_empty()
+    found = table.select("user_id", "action", "position").rows()
+    assert found == [("1", "click", 1), ("2", "click", None), (str(2**40), "purchase", None)]
+    chunks = [good for good, _ in iter_table(folder, EVENTS)]
+    assert [row for chunk in chunks for row in chunk.select("row", "user_id", "action").rows()] == [
+        (0, "1", "click"), (1, "2", "click"), (2, str(2**40), "purchase")]  # fmt: skip
+
+
+def test_folders_that_are_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no Parquet file"):
+        read_table(tmp_path, EVENTS)
+    for name, values in (("a", [1]), ("b", [[1]])):
+        pl.DataFrame({"user_id": values}).write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(UserError, match="a column in types that do not go together"):
+        read_table(tmp_path, EVENTS)

@@ -32,6 +32,9 @@ def with_variants(work: Workspace, share: float) -> Parts:
     images = [[key for path in row if (key := keys[path]) is not None] for row in pictures]
     console.print(f"  variants: {sum(map(len, texts)):,} texts and {sum(map(len, images)):,} pictures of "
                   f"{sum(bool(t or i) for t, i in zip(texts, images, strict=True)):,} products")  # fmt: skip
+    if not any(map(len, texts)) and not any(map(len, images)):
+        raise UserError(f"{path}: keeps no variant of any product; its columns `kept` and `reason` say why. Change the augment "
+                        "section and run `openmoon data augment` again, or set posttrain.coaugment=0.")  # fmt: skip
     return replace(work.parts, variants=Variants(texts, images, share))
 
 

@@ -58,7 +58,7 @@ def _canonical(value: Any) -> str | None:
             value = {str(item["key"]): item["value"] for item in value}
         if not isinstance(value, dict):
             return None
-        members = {str(name): _plain(member) for name, member in value.items() if member is not None}
+        members = {str(name): _plain(member) for name, member in value.items() if not _nothing(member)}
         text = _COMPACT({name: text for name, text in members.items() if text})
         text.encode()
     except (ValueError, RecursionError):  # not JSON, half a character, too deep
@@ -70,5 +70,10 @@ def _plain(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, list):
-        return ", ".join(_plain(item) for item in value if item is not None)
+        return ", ".join(_plain(item) for item in value if not _nothing(item))
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _nothing(value: Any) -> bool:
+    """Whether it is null, or NaN, as pandas writes it."""
+    return value is None or value != value

@@ -13,7 +13,7 @@ EXPECTED: dict[pl.DataType, str] = {
     pl.String(): "text", pl.Int32(): "a whole number", pl.Int64(): "a whole number", pl.Float64(): "a number",
     DATETIME: "a time (ISO 8601, or epoch seconds or milliseconds)", LIST: "texts (a list, JSON, or a|b|c)",
 }  # fmt: skip
-_ISO = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(\.\d{1,9})?)?\s*(?:Z|UTC|([+-])(\d{2}):?(\d{2}))?$"
+_ISO = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(\.\d{1,9})?)?\s*(?:Z|UTC|([+-])(\d{2})(?::?(\d{2}))?)?$"
 
 
 def clean(column: pl.Expr, found: pl.DataType) -> pl.Expr:
@@ -103,7 +103,7 @@ def _iso(column: pl.Expr) -> pl.Expr:
     part = {i: groups.struct.field(str(i)) for i in range(1, 8)}
     clock = part[2].fill_null("00:00") + part[3].fill_null(":00") + part[4].fill_null(".0")
     local = (part[1] + " " + clock).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
-    minutes = part[6].cast(pl.Int64) * 60 + part[7].cast(pl.Int64)
+    minutes = part[6].cast(pl.Int64) * 60 + part[7].fill_null("0").cast(pl.Int64)
     offset = pl.duration(minutes=pl.when(part[5] == "-").then(-minutes).otherwise(minutes).fill_null(0))
     return local - offset
 

@@ -112,10 +112,15 @@ class RaggedStore:
         for line in lines:
             if not line.endswith(b"\n"):
                 break
-            if self._read == 0:
-                self._check_header(json.loads(line))
-            else:
-                self._admit(**json.loads(line))
+            try:
+                found = json.loads(line)
+                if self._read == 0:
+                    self._check_header(found)
+                else:
+                    self._admit(**found)
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{self._index}: holds a line that is no entry; the cache is damaged, delete the folder "
+                                f"{self.folder} and run the same command again.") from error  # fmt: skip
             self._read += len(line)
         rows = self.folder / "rows.bin"
         found, needed = rows.stat().st_size if rows.exists() else 0, self._total * self._row_bytes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -17,6 +18,8 @@ from openmoon.data.csv_file import ROW, csv_columns, read_csv
 from openmoon.data.normalise import normalise, numbered
 from openmoon.data.schema import TableSpec
 from openmoon.errors import UserError
+
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def read_table(
@@ -74,7 +77,21 @@ def _is_csv(path: Path, spec: TableSpec) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
+    """The file, or the Parquet files below a folder but those whose name or folder hides them with a dot or an underscore, as
+    Spark does. `UserError` where a folder has none."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(f for f in path.rglob("*.parquet") if not any(p.startswith((".", "_")) for p in f.relative_to(path).parts))
+    if not found:
+        raise UserError(f"{path}: no Parquet file (*.parquet) is in this folder; name the file or the folder of the table.")
+    return found
+
+
+def _with_folders(frame: pl.DataFrame, file: Path, path: Path) -> pl.DataFrame:
+    """With what the names of folders between `path` and the file say, such as day=2025-01-31 (Hive)."""
+    folders = [part.split("=", 1) for part in file.relative_to(path).parent.parts if "=" in part] if path.is_dir() else []
+    said = {name: None if value == HIVE_NULL else unquote(value) for name, value in folders if name not in frame.columns}
+    return frame.with_columns(pl.lit(value, pl.String).alias(name) for name, value in said.items())
 
 
 def _row_groups(path: Path) -> Iterator[pl.DataFrame]:
@@ -84,7 +101,7 @@ def _row_groups(path: Path) -> Iterator[pl.DataFrame]:
         try:
             with pq.ParquetFile(file, pre_buffer=False) as source:
                 for number in range(source.num_row_groups):
-                    frame = pl.DataFrame(pl.from_arrow(source.read_row_group(number)))
+                    frame = _with_folders(pl.DataFrame(pl.from_arrow(source.read_row_group(number))), file, path)
                     yield _numbered_from(frame, start)
                     start += len(frame)
         except (pa.ArrowException, OSError) as error:
@@ -106,9 +123,20 @@ def rejected_lines(spec: TableSpec, broken: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
-    """The table at `path`, or in the folder `path`. Raises `UserError` where it cannot be read."""
+    """The table at `path`, or the files of the folder `path` one after the other, in the order of their names; what a file has no
+    column for is null. Raises `UserError` where it cannot be read."""
+    parts = [_with_folders(_read_file(file), file, path) for file in _files(path)]
     try:
-        return pl.read_parquet(path, glob=False)  # a folder's name may hold brackets
+        return pl.concat(parts, how="diagonal_relaxed")
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: the files in this folder hold a column in types that do not go together ({reason}); write the "
+                        "table again.") from error  # fmt: skip
+
+
+def _read_file(file: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(file, glob=False, hive_partitioning=False)  # a name may hold brackets
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read as Parquet ({reason}); write the table again.") from error
+        raise UserError(f"{file}: cannot be read as Parquet ({reason}); write the table again.") from error

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from openmoon.config.data import Precision
+from openmoon.errors import UserError
 from openmoon.io import atomic_path, locked
 
 OPSET = 17
@@ -34,6 +35,11 @@ def export(
         )  # fmt: skip
 
 
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: cannot be read as an ONNX graph ({reason}); delete it and run the command that wrote it again.")
+
+
 def onnx_runtime(path: Path, threads: int) -> Run:
     """The graph in ONNX Runtime on the CPU; its threads do not spin where the process waits passively."""
     import onnxruntime
@@ -43,7 +49,10 @@ def onnx_runtime(path: Path, threads: int) -> Run:
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0" if os.environ.get("OMP_WAIT_POLICY") == "PASSIVE" else "1"
     )
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no base of their own
+        raise _damaged(path, error) from error
 
     def run(feed: dict[str, np.ndarray]) -> np.ndarray:
         (output,) = session.run(None, feed)
@@ -62,7 +71,10 @@ def openvino(path: Path, threads: int, precision: Precision = "float32", streams
                "ENABLE_CPU_PINNING": False, "NUM_STREAMS": streams, "CACHE_DIR": str(path.parent / "compiled")}  # fmt: skip
     own = threading.local()
     with locked(path.with_suffix(".lock")):  # no other process reads what one is still writing
-        model = Core().compile_model(str(path), "CPU", options)
+        try:
+            model = Core().compile_model(str(path), "CPU", options)
+        except RuntimeError as error:
+            raise _damaged(path, error) from error
 
     def run(feed: dict[str, np.ndarray]) -> np.ndarray:
         if not hasattr(own, "request"):  # a request serves one call at a time
