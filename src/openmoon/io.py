@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,13 @@ def clear(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name != LOCK:
             _remove(path)
+
+
+def require_other_file(out: Path, option: str, inputs: Iterable[Path]) -> None:
+    """`UserError` where what `option` names for writing is one of the files that are read."""
+    for path in inputs:
+        if path.exists() and out.exists() and path.samefile(out):
+            raise UserError(f"{option} {out}: is the picture that is asked about, which would be overwritten; name another file.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -194,6 +194,7 @@ def test_broken_weights_are_told_of(tiny_encoder: ProductEncoder, pictures: list
     [
         ({"text": ""}, r"inputs\[1\]: neither text nor picture"),
         ({"txt": "boot"}, r"inputs\[1\]: unknown key 'txt'"),
+        ("half a \ud83d boot", r"inputs\[1\]\.text: holds half a character"),
         ({"text": 3}, r"inputs\[1\]\.text: expected a string, got int"),
         ({"image": 3.0}, r"inputs\[1\]\.image: expected a path"),
         (b"not a picture", r"inputs\[1\]\.image: not a picture"),
@@ -207,6 +208,8 @@ def test_bad_inputs_are_named(tiny_encoder: ProductEncoder, value: object, messa
 
 def test_nothing_in_nothing_out(tiny_encoder: ProductEncoder) -> None:
     assert tiny_encoder.encode([]).shape == (0, 8)
+    with pytest.raises(UserError, match="batch_size: 0"):
+        tiny_encoder.encode(["red boot"], batch_size=0)
 
 
 def test_untrained_fusion_is_a_projection_of_the_trunks(tiny_config: EncoderConfig) -> None:
@@ -265,6 +268,9 @@ def test_saving_leaves_a_folder_of_other_things_alone(tiny_encoder: ProductEncod
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     tiny_encoder.save_pretrained(tmp_path / "encoder")
     tiny_encoder.save_pretrained(tmp_path / "encoder")  # its own is replaced
+    with pytest.raises(UserError, match=r"thesis.txt: is a file, where a folder"):
+        tiny_encoder.save_pretrained(tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
 def test_every_setting_reaches_the_encoder(tiny_config: EncoderConfig) -> None:

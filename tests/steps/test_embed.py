@@ -93,3 +93,13 @@ def test_vectors_are_of_the_view_that_the_recipe_names(
     parts = {"title": {"text": "red boot"}, "image": {"image": pictures[0]}}
     shown = {key: value for name in view.split("+") for key, value in parts[name].items()}
     np.testing.assert_allclose(found, tiny_encoder.eval().encode([shown]), atol=1e-4)
+
+
+def test_a_list_of_problems_that_is_not_ours_is_told_of(tmp_path: Path, tiny_encoder: ProductEncoder) -> None:
+    pl.DataFrame({"product_id": ["a"], "title": ["red boot"]}).write_parquet(tmp_path / "catalog.parquet")
+    tiny_encoder.save_pretrained(tmp_path / "encoder")
+    recipe = Recipe.model_validate({"name": "tiny", "workdir": tmp_path, "data": {"root": tmp_path}})
+    for write in (lambda path: path.write_text("no"), pl.DataFrame({"reason": [1]}).write_parquet):
+        write(tmp_path / "embed_rejected.parquet")
+        with pytest.raises(UserError, match=r"embed_rejected.parquet: is not the list"):
+            embed(recipe, tmp_path / "encoder")

@@ -17,6 +17,7 @@ from openmoon.config.data import Precision
 from openmoon.console import bar, console, plain
 from openmoon.data.images import ImageRejected, read_file
 from openmoon.data.tables import read_parquet
+from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash
 from openmoon.models.encode import encode_stream
 from openmoon.models.encoder import ProductEncoder
@@ -133,7 +134,11 @@ def _write_problems(path: Path, shown: Shown, rejected: Rows, not_decoded: list[
     columns = [*PRODUCT, *QUERY, "reason"]
     found = [_frame(rejected, [*shown.keys, "reason"])]
     if path.exists():
-        earlier = pl.concat([_frame([], columns), read_parquet(path)], how="diagonal")
+        try:
+            earlier = pl.concat([_frame([], columns), read_parquet(path)], how="diagonal")
+        except (UserError, pl.exceptions.PolarsError) as error:
+            raise UserError(f"{path}: is not the list that `openmoon embed` keeps there; remove it and run the same command "
+                            "again.") from error  # fmt: skip
         ours = pl.any_horizontal(pl.col(shown.keys).is_not_null())
         same = earlier.filter(ours).join(
             _frame(not_decoded, shown.keys), on=shown.keys, how="semi", nulls_equal=True, maintain_order="left"

@@ -17,7 +17,7 @@ from openmoon.config import OptimConfig
 from openmoon.console import bar, console, plain, tracked
 from openmoon.device import coarse_products, compute_device, device_name
 from openmoon.io import alone, content_hash, write_json, write_text
-from openmoon.models.encoder import ProductEncoder
+from openmoon.models.encoder import ProductEncoder, require_place
 from openmoon.models.principal import pooled_features, start_from_data
 from openmoon.models.unfreeze import unfreeze
 from openmoon.runtime import machine, versions
@@ -108,6 +108,7 @@ def train_stage(
     objective learns besides the encoder, `temperature` among them; `memory` and `before_step` as in `fit`."""
     encoder, recipe = featurize.encoder, work.recipe
     folder = recipe.workdir / name
+    require_place(folder / "encoder")
     with alone(folder) if world.leads else nullcontext():
         with world.leader_first():
             if fresh:

@@ -71,7 +71,8 @@ class ProductEncoder(nn.Module):
         """Vectors of `inputs`, (N, dim) float32, L2-normalised, in order.
 
         Each input is a text (str), a picture (Path, PIL image, uint8 array) or {"text": …, "image": …} with either part
-        missing. `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again; `workers` threads decode pictures,
+        missing. A large JPEG file is decoded at a fraction of its size: of the opened picture the vector is a little another one.
+        `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again; `workers` threads decode pictures,
         and on a CPU compute as well (default: all of torch's, at most 8). Raises `UserError` naming the input that is empty or
         unreadable.
         """
@@ -82,6 +83,8 @@ class ProductEncoder(nn.Module):
 
         if truncate_dim is not None and not 1 <= truncate_dim <= self.dim:
             raise UserError(f"truncate_dim: {truncate_dim} is outside 1..{self.dim}; trained lengths are {self.dims}.")
+        if batch_size < 1:
+            raise UserError(f"batch_size: {batch_size} inputs at a time; expected at least 1.")
         checked = (as_input(value, index) for index, value in enumerate(inputs))
         stream = encode_stream(self, checked, batch_size=batch_size, workers=workers)
         if progress:
@@ -104,8 +107,7 @@ class ProductEncoder(nn.Module):
         from openmoon.models.card import write_card, write_sentence_transformers_files
 
         folder = Path(folder)
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.safetensors").is_file():
-            raise UserError(f"{folder}: the folder holds something that is not a saved encoder; choose an empty or a new one.")
+        require_place(folder)
         with atomic_path(folder) as out:
             out.mkdir()
             self.write_into(out, {} if learnt_until is None else {KEY: to_text(learnt_until) or None})
@@ -192,6 +194,14 @@ def upcycled(encoder: ProductEncoder, config: EncoderConfig) -> ProductEncoder:
             )
     encoder.config = config
     return encoder
+
+
+def require_place(folder: Path) -> None:
+    """`UserError` where `folder` holds something that is not a saved encoder, which saving one would overwrite."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.safetensors").is_file():
+        raise UserError(f"{folder}: the folder holds something that is not a saved encoder; choose an empty or a new one.")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file, where a folder for the encoder is to be; remove it, or choose another place.")
 
 
 def truncate(vectors: np.ndarray, dim: int) -> np.ndarray:

@@ -25,8 +25,8 @@ def as_input(value: Any, index: int) -> Input:
     """Read one element of `encode`'s list; `index` is for the error message.
 
     A bare string is a text; a bare `Path`, the bytes of a file, a PIL image or an (H, W, 3) uint8 array is a picture;
-    in a dictionary `image` may also be a path as a string. Empty texts count as missing. Raises `UserError` for anything else
-    and where neither part is there.
+    in a dictionary `image` may also be a path as a string. Empty texts count as missing. Raises `UserError` for anything else,
+    for a text with half a character, and where neither part is there.
     """
     if isinstance(value, Mapping):
         if unknown := set(value) - {"text", "image"}:
@@ -45,6 +45,8 @@ def as_input(value: Any, index: int) -> Input:
     if isinstance(image, np.ndarray) and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size):
         raise UserError(f"inputs[{index}].image: expected an (H, W, 3) array of uint8, got {image.shape} of {image.dtype}.")
     text = text.strip() if text else None
+    if text and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UserError(f"inputs[{index}].text: holds half a character (a lone surrogate): {text!r}.")
     if not text and image is None:
         raise UserError(f"inputs[{index}]: neither text nor picture; give at least one.")
     return Input(text or None, image)

@@ -72,9 +72,9 @@ def validation_rows(work: Workspace) -> np.ndarray:
     if (found := rows[matched[rows]][:MAX_VALIDATION]).size:
         return found
     if matched.any():
-        raise UserError(f"data.split.val: of {matched.sum():,} products with text and picture none is for validation; raise "
+        raise UserError(f"data.split.val: of {matched.sum():,} products with title and picture none is for validation; raise "
                         "data.split.val.")  # fmt: skip
-    raise UserError("pretrain: no product has both a text and a readable picture; `openmoon data check` says what is wrong with "
+    raise UserError("pretrain: no product has both a title and a readable picture; `openmoon data check` says what is wrong with "
                     "the pictures. Without pictures skip stage 1 with pretrain: null.")  # fmt: skip
 
 

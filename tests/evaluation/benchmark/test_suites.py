@@ -163,6 +163,15 @@ def test_m5product(tmp_path, read):
     assert read("m5product").pool["title"].to_list() == suite.pool["title"].to_list()
 
 
+def test_half_a_character_is_a_question_mark(tmp_path, read):
+    data = tmp_path / "data"
+    items = [{"item_id": name, "caption": f"a \ud83d {name}", "label": "c"} for name in "abc"]
+    (data / "meta_info.json").write_text(json.dumps(items))
+    (data / "query.txt").write_text("c\n")
+    (data / "gallery.txt").write_text("a\nb\n")
+    assert set(read("m5product").pool["title"]) == {"a ? a", "a ? b"}
+
+
 def test_m5product_mistakes(tmp_path, read):
     data = tmp_path / "data"
     with pytest.raises(UserError, match="found no meta_info"):
@@ -173,6 +182,9 @@ def test_m5product_mistakes(tmp_path, read):
     (data / "meta_info.json").write_text('[{"item_id": "a", "caption": "b", "label": "c"}]')
     (data / "query.txt").write_text("a\nz\n")
     with pytest.raises(UserError, match=r"query.txt: 1 of its 2 ids have no record in meta_info, such as z"):
+        read("m5product")
+    (data / "query.txt").write_text("\n")
+    with pytest.raises(UserError, match=r"query.txt: lists no id"):
         read("m5product")
     (data / "meta_info.json").write_text("[1, 2")
     with pytest.raises(UserError, match="cannot be read as JSON"):

@@ -74,9 +74,11 @@ def _listed(folder: Path, name: str, records: pl.DataFrame) -> pl.DataFrame:
     ids = read_lines(path)
     found = pl.DataFrame({"product_id": ids}, schema={"product_id": pl.String}).unique(maintain_order=True)
     unknown = found.join(records, on="product_id", how="anti")
-    if len(unknown) or not ids:
-        example = f", such as {unknown['product_id'][0]}" if len(unknown) else ""
-        raise UserError(f"{path}: {len(unknown):,} of its {len(found):,} ids have no record in meta_info{example}.")
+    if not ids:
+        raise UserError(f"{path}: lists no id; expected an item_id a line. Where there is no {name} list, remove the file.")
+    if len(unknown):
+        raise UserError(f"{path}: {len(unknown):,} of its {len(found):,} ids have no record in meta_info, such as "
+                        f"{unknown['product_id'][0]}.")  # fmt: skip
     return found.join(records, on="product_id", how="left", maintain_order="left")
 
 

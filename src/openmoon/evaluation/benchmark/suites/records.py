@@ -131,9 +131,11 @@ def _lines(path: Path, most: int | None) -> Iterator[dict[str, Any]]:
 
 
 def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return (value or "").strip() or None
-    return json.dumps(value, ensure_ascii=False)
+    """A member as text; half a character, which JSON can hold and a table cannot, becomes a question mark."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.strip().encode(errors="replace").decode() or None
 
 
 def _picture(folder: Path, known: Mapping[str, str], name: str) -> str | None:
