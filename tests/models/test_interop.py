@@ -33,6 +33,8 @@ def test_sentence_transformers_gives_the_same_vectors(
     photos = [{"image": str(path)} for path in pictures]
     for batch in (texts, photos, both):
         np.testing.assert_allclose(model.encode(batch), tiny_encoder.encode(batch), atol=1e-5)
+        short = model.encode(batch, truncate_dim=4, normalize_embeddings=True)
+        np.testing.assert_allclose(short, tiny_encoder.encode(batch, truncate_dim=4), atol=1e-5)
 
 
 def test_what_sentence_transformers_saves_is_an_encoder_again(
