@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from openmoon.losses import circle, info_nce, log_frequency, matryoshka, sigmoid
+from openmoon.losses import circle, info_nce, log_frequency, matryoshka, sigmoid, too_similar
 from openmoon.training.contrast import Batch, Contrast
 from openmoon.training.filtering import SampleFilter
 from openmoon.training.queue import ItemQueue
@@ -92,16 +92,22 @@ def test_popular_items_are_corrected_also_in_the_queue() -> None:
 
 
 def test_what_a_blend_also_shows_never_speaks_against_it() -> None:
-    """Though nothing else is spared, the second item of a blended query is none of the negatives that its pair is judged by."""
+    """Though nothing else is spared, neither item of a blended query is one of the negatives that its pair is judged by; it is
+    judged by the picture that it shows more of."""
     queries, answers = F.normalize(unit(B, 2) + unit(B, 2).roll(-1, 0), dim=1), unit(B, 2)
-    blended = replace(batch(), second=torch.arange(B).roll(-1), share=torch.full((B,), 0.5))
+    second, share = torch.arange(B).roll(-1), torch.tensor([0.5, 0.9, 0.1] * B)[:B]
+    blended = replace(batch(), second=second, share=share)
+    judged = torch.where(share < 0.5, second, torch.arange(B))
     judge = SampleFilter(hardest=1)
     contrast = Contrast(tau, (8,), spare_inputs=False, filter=judge)
     ignore = torch.eye(B).bool() | torch.eye(B).bool().roll(1, 1)
-    expected = judge.confidence(queries @ answers.T, torch.arange(B), ignore, 0.0)
+    expected = judge.confidence(queries @ answers.T, judged, ignore, 0.0)
     found = contrast(queries, answers, blended).confidence
     assert found is not None
     torch.testing.assert_close(found, expected)
+    ignore |= too_similar(queries @ answers.T, judged, 0.05)
+    losses = Contrast(tau, (8,), spare_inputs=False, margin=0.05)(queries, answers, blended).losses
+    torch.testing.assert_close(losses, info_nce(queries, answers, 0.1, ignore=ignore, second=second, share=share))
 
 
 def test_only_what_was_compared_is_remembered() -> None:

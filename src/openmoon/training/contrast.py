@@ -69,7 +69,8 @@ class Contrast:
     never, with `spare_inputs`, those that share an identity with the query's pair, nor those known to be right for it, nor, with
     a `margin`, those that score higher than the own item by more than it.
     `log_q` (products,) corrects InfoNCE for popularity. `gamma` and `circle_margin` are the circle loss's. With a `filter` the
-    losses of pairs that look mislabelled are weighed down.
+    losses of pairs that look mislabelled are weighed down. Filter and margin judge a blended query by the picture that it shows
+    more of.
     """
 
     temperature: Callable[[], Tensor]
@@ -128,19 +129,20 @@ class Contrast:
 
         def of(rows: Tensor) -> Tensor:
             own = among[rows]
-            ignore = right_for(own)
+            judged, ignore = own, right_for(own)
             options: dict[str, Tensor | None] = {} if candidates.log_q is None else {"log_q": candidates.log_q}
             if batch.second is not None and batch.share is not None:
-                second = batch.second[own]
-                ignore = (ignore | right_for(second)).scatter(1, second[:, None], True)
-                options |= {"second": second, "share": batch.share[own].to(items)}
+                second, share = batch.second[own], batch.share[own].to(items)
+                ignore = (ignore | right_for(second)).scatter(1, torch.stack([own, second], 1), True)
+                judged = torch.where(share < 0.5, second, own)
+                options |= {"second": second, "share": share}
             confidence = queries.new_ones(len(rows))
             if self.margin is not None or self.filter is not None:
                 scores = (queries[rows] @ items.T).detach()
                 if self.filter is not None:
-                    confidence = self.filter.confidence(scores, own, ignore, progress)
+                    confidence = self.filter.confidence(scores, judged, ignore, progress)
                 if self.margin is not None:
-                    ignore = ignore | too_similar(scores, own, self.margin)
+                    ignore = ignore | too_similar(scores, judged, self.margin)
             found = partial(loss, positive=own, ignore=ignore, **options)
             return torch.stack([matryoshka(found, [queries[rows], items], self.dims), confidence], 1)
 
