@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openmoon.errors import UserError
+from openmoon.models.depthwise import depthwise
 
 EFFICIENTNETS = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 WIDTH = 1280  # channels of the last map
@@ -66,10 +67,10 @@ def _convolve(convolution: Any, norm: Any, x: Tensor) -> Tensor:
     """Convolution and batch normalisation with fixed statistics, as one convolution."""
     factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight, shift = convolution.weight * factor[:, None, None, None], norm.bias - norm.running_mean * factor
-    left, right, top, bottom = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
-    if left == right == top == bottom:
-        return F.conv2d(x, weight, shift, convolution.stride, left, groups=convolution.groups)
-    return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, shift, convolution.stride, groups=convolution.groups)
+    padding = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
+    if convolution.groups > 1:
+        return depthwise(x, weight, shift, convolution.stride, padding)
+    return F.conv2d(F.pad(x, padding) if any(padding) else x, weight, shift, convolution.stride)
 
 
 class _ReLU6(torch.autograd.Function):
