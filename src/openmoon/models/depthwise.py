@@ -1,8 +1,8 @@
 """Depthwise convolution for fine-tuning on a CPU, where torch's own spends most of a backward pass on two things.
 
 oneDNN has a fast gradient of depthwise weights for kernels up to three columns wide; a wider one falls back to code that takes
-ten times as long. So the gradient is taken in stripes of three columns. And a side that is padded more than the other is padded
-by a copy: here one that writes every element once, is not kept for the backward pass, and whose gradient is a view.
+ten times as long. So the gradient is taken in stripes of three columns. And what is padded more on one side than on the other is
+copied for it: here every element is written once, and the gradient is a view.
 """
 
 from __future__ import annotations
@@ -28,27 +28,30 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], 
 
 
 class _Depthwise(torch.autograd.Function):
-    """With `around` zeros on every side, and `more` on each."""
+    """With `around` zeros on every side, and `more` on each. What is kept of x is what the gradient of the weights reads."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], around: int, more: Padding
     ) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.settings = stride, around, more
-        return F.conv2d(_padded(x, more), weight, bias, stride, around, groups=len(weight))
+        seen = _padded(x, more)
+        ctx.save_for_backward(x if weight.shape[3] > FAST else seen, weight)
+        ctx.settings = stride, around, more, x.shape, seen.shape
+        return F.conv2d(seen, weight, bias, stride, around, groups=len(weight))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight), (stride, around, more) = ctx.saved_tensors, ctx.settings
-        (for_x, for_weight, for_bias), (left, _, top, _) = ctx.needs_input_grad[:3], more
-        wide = weight.shape[3] > FAST
-        seen = _padded(x, more)
-        of_x, of_weight = _backward(gradient, seen, weight, stride, around, (for_x, for_weight and not wide))
-        if of_x is not None:
-            of_x = of_x[:, :, top : top + x.shape[2], left : left + x.shape[3]]
-        if for_weight and wide:
-            of_weight = _by_stripes(gradient, x, weight, stride, around + top, around + left)
+        (kept, weight), (stride, around, (left, _, top, _), shape, seen) = ctx.saved_tensors, ctx.settings
+        for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
+        of_x = of_weight = None
+        if for_x:
+            unread = torch.empty(seen, dtype=kept.dtype, memory_format=torch.channels_last)
+            of_x = _backward(gradient, unread, weight, stride, around, (True, False))[0]
+            of_x = of_x[:, :, top : top + shape[2], left : left + shape[3]]
+        if for_weight and weight.shape[3] > FAST:
+            of_weight = _by_stripes(gradient, kept, weight, stride, around + top, around + left)
+        elif for_weight:
+            of_weight = _backward(gradient, kept, weight, stride, around, (False, True))[1]
         return of_x, of_weight, gradient.sum((0, 2, 3)) if for_bias else None, None, None, None
 
 
