@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts, Views
 from openmoon.errors import one_line
 from openmoon.io import write_json
@@ -81,7 +81,7 @@ def step(batch: int, chunk: int) -> dict[str, int]:
     alone, nothing = np.arange(batch), np.empty(0, np.int64)
     none = Lists.group(nothing, nothing, batch)
     known = dict.fromkeys(("text", "image", "text+image"), none)
-    pairs = PairTable(Parts({"text": names}, names), alone, alone, none, known)
+    pairs = PairTable(Parts({"text": names}, names), alone, alone, Others(none, np.full(batch, -1)), known)
     mix = Mix(["image", "text"], ["rich+image", "rich+image"], [0.5, 0.5])
     objective = posttraining_objective(Contrast(temperature, (64, 128, 256)), pairs, Parts({"rich": names}, names),
                                        np.arange(batch), mix)  # fmt: skip

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from openmoon.config import EncoderConfig
 from openmoon.data.image_cache import ImageCache
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts
 from openmoon.errors import one_line
 from openmoon.io import write_json
@@ -162,7 +162,7 @@ def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, fo
     rows = np.arange(batch)
     none = Lists.group(np.empty(0, np.int64), np.empty(0, np.int64), batch)
     known = dict.fromkeys(("text", "image", "text+image"), none)
-    pairs = PairTable(Parts({"text": nothing}, keys[:batch]), rows, rows, none, known)
+    pairs = PairTable(Parts({"text": nothing}, keys[:batch]), rows, rows, Others(none, np.full(batch, -1)), known)
     objective = posttraining_objective(Contrast(Temperature(TAU), (DIM,)), pairs, Parts({"rich": names}, keys[batch:]), rows,
                                        Mix(["image"], ["rich+image"], [1.0]))  # fmt: skip
     optimizer = adamw(encoder)

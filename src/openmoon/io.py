@@ -112,7 +112,7 @@ def require_other_file(out: Path, option: str, inputs: Iterable[Path]) -> None:
     """`UserError` where what `option` names for writing is one of the files that are read."""
     for path in inputs:
         if path.exists() and out.exists() and path.samefile(out):
-            raise UserError(f"{option} {out}: is the picture that is asked about, which would be overwritten; name another file.")
+            raise UserError(f"{option} {out}: is read, and would be overwritten; name another file.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -151,7 +151,6 @@ def test_rows_that_got_lost_are_told_of(tmp_path: Path) -> None:
         RaggedStore(tmp_path, (2,), np.float32)
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="tells what is mapped on Linux alone")
 @pytest.mark.parametrize("line", ["{", "[1]", '{"start": 0}', "\u0000"])
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_damaged_index_is_told_of(tmp_path: Path, place: int, line: str) -> None:
@@ -163,6 +162,7 @@ def test_a_damaged_index_is_told_of(tmp_path: Path, place: int, line: str) -> No
         RaggedStore(tmp_path, (2,), np.float32)
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="tells what is mapped on Linux alone")
 def test_what_is_taken_is_not_held(tmp_path: Path) -> None:
     store = RaggedStore(tmp_path, (1024,), np.float32)
     store.append(["a"], [np.arange(2**20, dtype=np.float32).reshape(-1, 1024)])

@@ -311,7 +311,35 @@ def test_a_folder_of_files_is_one_table(tmp_path: Path) -> None:
 def test_folders_that_are_no_table(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no Parquet file"):
         read_table(tmp_path, EVENTS)
-    for name, values in (("a", [1]), ("b", [[1]])):
-        pl.DataFrame({"user_id": values}).write_parquet(tmp_path / f"{name}.parquet")
-    with pytest.raises(UserError, match="a column in types that do not go together"):
+    (tmp_path / "a.parquet").write_text("no")
+    pl.DataFrame({"user_id": [1]}).write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=r"a.parquet: cannot be read as Parquet"):
         read_table(tmp_path, EVENTS)
+
+
+def test_files_of_one_column_in_different_types_are_converted_each_for_itself(tmp_path: Path) -> None:
+    """As pandas writes ids with gaps, and naive times beside such in UTC; in a layout where folders are called like files."""
+    users = {"a": pl.Series([2**53 + 1]), "b": pl.Series([5.0, None]), "c": pl.Series(["u"])}
+    times = {"a": pl.Series([NOON]), "b": pl.Series([NOON.replace(tzinfo=dt.UTC)] * 2), "c": pl.Series(["2024-05-01 12:00"])}
+    for name, ids in users.items():
+        part = tmp_path / f"{name}.parquet" / "_day=1" / "part-0.parquet"
+        part.parent.mkdir(parents=True)
+        rows = pl.DataFrame({"user_id": ids, "timestamp": times[name]})
+        rows.with_columns(action=pl.lit("click"), product_id=pl.lit("p")).write_parquet(part)
+    table, rejected = read_table(tmp_path, EVENTS)
+    assert table["user_id"].to_list() == [str(2**53 + 1), "5", "u"]
+    assert set(table["timestamp"]) == {NOON}
+    assert rejected.select("row", "reason").rows() == [(2, "user_id is empty")]
+    assert json.loads(rejected["record"][0])["_day"] == "1"
+    again = [(good, bad) for good, bad in iter_table(tmp_path, EVENTS)]
+    assert pl.concat(good for good, _ in again).drop("row").equals(table)
+    assert pl.concat(bad for _, bad in again).equals(rejected)
+
+
+def test_a_key_that_another_file_repeats_is_rejected(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        pl.DataFrame({"product_id": ["p", name], "title": ["t", name]}).write_parquet(tmp_path / f"{name}.parquet")
+    table, rejected = read_table(tmp_path, CATALOG)
+    assert table["product_id"].to_list() == ["p", "a", "b"]
+    assert rejected.select("row", "reason").rows() == [(2, "product_id repeats an earlier row: 'p'")]
+    assert json.loads(rejected["record"][0]) == {"product_id": "p", "title": "t"}

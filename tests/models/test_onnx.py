@@ -14,6 +14,7 @@ from openmoon.errors import UserError
 from openmoon.models.encode import load_picture
 from openmoon.models.encoder import build_encoder, upcycled
 from openmoon.models.onnx.folder import INT8, load_onnx, save_onnx
+from openmoon.models.onnx.graph import onnx_runtime, openvino
 
 
 def routed(encoder: ProductEncoder, router: str = "modality") -> ProductEncoder:
@@ -57,3 +58,11 @@ def test_convolutions_take_their_ranges_from_pictures(
     assert (tmp_path / "image-int8.onnx").stat().st_size < 0.4 * (tmp_path / "image.onnx").stat().st_size
     with pytest.raises(UserError, match="none can be read"):
         save_onnx(encoder, tmp_path, list)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph"])
+def test_a_damaged_graph_is_told_of(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "image.onnx").write_bytes(content)
+    for load in (onnx_runtime, openvino):
+        with pytest.raises(UserError, match=r"image.onnx: cannot be read as an ONNX graph"):
+            load(tmp_path / "image.onnx", 1)  # type: ignore[operator]

@@ -99,7 +99,10 @@ def test_a_list_of_problems_that_is_not_ours_is_told_of(tmp_path: Path, tiny_enc
     pl.DataFrame({"product_id": ["a"], "title": ["red boot"]}).write_parquet(tmp_path / "catalog.parquet")
     tiny_encoder.save_pretrained(tmp_path / "encoder")
     recipe = Recipe.model_validate({"name": "tiny", "workdir": tmp_path, "data": {"root": tmp_path}})
-    for write in (lambda path: path.write_text("no"), pl.DataFrame({"reason": [1]}).write_parquet):
+    mine = pl.DataFrame({"reason": ["a"], "mine": ["b"]})
+    for write in (lambda path: path.write_text("no"), mine.write_parquet):
         write(tmp_path / "embed_rejected.parquet")
-        with pytest.raises(UserError, match=r"embed_rejected.parquet: is not the list"):
+        with pytest.raises(UserError, match=r"embed_rejected.parquet: cannot be read, or is not the list"):
             embed(recipe, tmp_path / "encoder")
+    assert pl.read_parquet(tmp_path / "embed_rejected.parquet").equals(mine)
+    assert not (tmp_path / "vectors.parquet").exists()

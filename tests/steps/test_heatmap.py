@@ -67,7 +67,7 @@ def test_mistakes(recipe: Recipe, asked: dict[str, object], message: str) -> Non
 def test_a_picture_that_is_asked_about_is_not_overwritten(recipe: Recipe) -> None:
     before = Path("boot-1.png").read_bytes()
     for asked in ({"image": Path("boot-2.png"), "match": "boot-1"}, {"product": "boot-1", "text": "boot"}):
-        with pytest.raises(UserError, match=r"--out boot-1.png: is the picture that is asked about"):
+        with pytest.raises(UserError, match=r"--out boot-1.png: is read, and would be overwritten"):
             draw_heatmap(recipe, Path("boot-1.png"), encoder_folder=Path("encoder"), **asked)  # type: ignore[arg-type]
     assert Path("boot-1.png").read_bytes() == before
 

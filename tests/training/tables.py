@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts
 from openmoon.training.posttrain import PairTable
 
 
 def pair_table(queries: Parts, item: np.ndarray, query: np.ndarray) -> PairTable:
     """Pairs, with what else their query was answered with."""
-    same = (query[:, None] == query) & (item[:, None] != item)
-    owner, other = np.nonzero(same)
+    owner, other = np.nonzero((query[:, None] == query) & (item[:, None] != item))
     others = Lists.group(owner, item[other], len(item))
-    return PairTable(queries, item, query, others, dict.fromkeys(("text", "image", "text+image"), others))
+    known = dict.fromkeys(("text", "image", "text+image"), others)
+    return PairTable(queries, item, query, Others(others, np.full(len(item), -1)), known)
 
 
 def right_answers(table: PairTable, rows: np.ndarray, products: np.ndarray, spus: np.ndarray) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts, Views
 from openmoon.losses import info_nce, matryoshka, same_identity
 from openmoon.losses.dual_alignment import (
@@ -110,7 +110,7 @@ def test_each_objective_spares_what_the_log_answers_to_what_it_shows() -> None:
     nothing = Lists.empty(3)
     known = {"text": Lists.group(np.array([0]), np.array([5]), 3), "image": Lists.group(np.array([0]), np.array([9]), 3),
              "text+image": nothing}  # fmt: skip
-    table = PairTable(queries, np.array([1, 5, 9]), np.arange(3), nothing, known)
+    table = PairTable(queries, np.array([1, 5, 9]), np.arange(3), Others(nothing, np.full(3, -1)), known)
     plan = plan_of_pairs(table, np.arange(3))
     encoded = [vectors(views) for views in plan.views]
     losses = plan.loss([Encoded(one) for one in encoded]).losses

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from openmoon.data.views import Views
 from openmoon.errors import UserError
 from openmoon.training import loop
 from openmoon.training.checkpoint import load_checkpoint, save_checkpoint
+from openmoon.training.distributed import ALONE, World
 from openmoon.training.loop import Progress, Schedule, fit
 from openmoon.training.optim import build_optimizer, rate
 from openmoon.training.plan import Encoded, Plan, StepOutput
@@ -38,8 +40,10 @@ def run(
     examples: int = len(DATA),
     average: float = 0.5,
     done: list[int] | None = None,
+    start: int = 0,
+    world: World = ALONE,
 ) -> tuple[Progress, nn.Module]:
-    torch.manual_seed(0)
+    torch.manual_seed(start)
     model, temperature = nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.3)), nn.Linear(1, 1)
     module = nn.ModuleDict({"model": model, "temperature": temperature})
     optimizer = build_optimizer(model, temperature, [], lr=lr, trunk_lr=lr, weight_decay=0.01)
@@ -77,7 +81,7 @@ def run(
 
     schedule = Schedule("posttrain", examples, 8, 4, None, 0.1, 0, 3, patience)
     progress = fit(module, optimizer, tau, encode, objective, validate, schedule, clip=1.0, average=average, seed=5,
-                   folder=folder, run="run", memory=queue, on_step=on_step)  # fmt: skip
+                   folder=folder, run="run", memory=queue, on_step=on_step, world=world)  # fmt: skip
     return progress, model
 
 
@@ -100,6 +104,20 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(tmp_path: Path, kil
     assert (resumed.best, resumed.best_step) == (straight.best, straight.best_step)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+
+
+def _one_of_two(rank: int, folder: str) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    _, model = run(Path(folder), start=rank, world=World(rank, 2))
+    torch.save(model.state_dict(), f"{folder}/weights-{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_that_start_from_other_weights_end_with_the_same(tmp_path: Path) -> None:
+    mp.start_processes(_one_of_two, (str(tmp_path),), nprocs=2, start_method="spawn")
+    first, second = (torch.load(tmp_path / f"weights-{rank}.pt") for rank in range(2))
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=0)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

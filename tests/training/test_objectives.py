@@ -13,7 +13,7 @@ from torch import Tensor
 
 from openmoon.config import MOON_MIX
 from openmoon.data.blend import Blend
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts, Views
 from openmoon.io import hash_number
 from openmoon.losses import info_nce, matryoshka, same_identity
@@ -123,21 +123,21 @@ def test_posttraining_loss_is_info_nce_of_the_shown_views() -> None:
 
 
 def test_a_query_spares_what_the_log_answers_to_the_view_it_is_shown_under() -> None:
-    """Of four pairs each knows the next one's item to be right for its words, and the one after that for its photo."""
-    n, spus = 4, np.arange(N)
-    queries = Parts({"text": column(*"abcd")}, column(*"pqrs"))
-    item, at = np.array([1, 2, 3, 5]), np.arange(n)
-    known = {"text": Lists.group(at, item[(at + 1) % n], n), "image": Lists.group(at, item[(at + 2) % n], n),
-             "text+image": Lists.empty(n)}  # fmt: skip
-    table = PairTable(queries, item, at, Lists.empty(n), known)
-    mix = Mix(["text", "image", "text+image"], ["rich"] * 3, [1.0] * 3)
-    plan = posttraining_objective(Contrast(tau, (8,)), table, items(), spus, mix)(at, np.random.default_rng(1), 0.0)
-    asked = [(text is not None, image is not None) for text, image in zip(plan.views[0].texts, plan.views[0].images, strict=True)]
-    assert len(set(asked)) == 3
-    ignore = torch.zeros(n, n, dtype=torch.bool)
-    for row, view in enumerate(asked):
-        if view != (True, True):
-            ignore[row, (row + (1 if view[0] else 2)) % n] = True
+    """Of six pairs each knows the next one's item to be right for its words, the one after that for its photo, and the one after
+    that for both, or for a product that asks in their place."""
+    n, spus = 6, np.arange(N)
+    queries = Parts({"text": column(*"abcdef")}, column(*"pqrstu"))
+    item, at = np.array([0, 1, 2, 3, 5, 6]), np.arange(n)
+    known = {view: Lists.group(at, item[(at + steps) % n], n) for steps, view in enumerate(("text", "image", "text+image"), 1)}
+    table = PairTable(queries, item, at, Others(Lists.group(at, np.full(n, 7), n), np.full(n, -1)), known)
+    mix = Mix(["text", "image", "text+image", "rich+image"], ["rich"] * 4, [1.0] * 4)
+    plan = posttraining_objective(Contrast(tau, (8,)), table, items(), spus, mix)(at, np.random.default_rng(4), 0.0)
+    asked = list(zip(plan.views[0].texts, plan.views[0].images, strict=True))
+    assert {(text is not None, image is not None, text == "rich item 7") for text, image in asked} == {
+        (True, False, False), (False, True, False), (True, True, False), (True, True, True)}  # fmt: skip
+    ignore = torch.tensor([[one == other for other in asked] for one in asked])
+    for row, (text, image) in enumerate(asked):
+        ignore[row, (row + (1 if image is None else 2 if text is None else 3)) % n] = True
     expected = info_nce(*(vectors(views) for views in plan.views), 0.1, ignore=ignore).mean()
     torch.testing.assert_close(loss_of(plan)["info_nce"], expected)
 

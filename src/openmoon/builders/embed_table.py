@@ -27,6 +27,7 @@ from openmoon.serving.vectors import PRODUCT, QUERY, Finished, VectorWriter, exi
 CHUNK = 512  # rows whose picture files are in memory at once
 Key = tuple[str | None, ...]
 Rows = list[tuple[str | None, ...]]
+PROBLEMS = (*PRODUCT, *QUERY, "reason")
 """Keys with one more value each: a content hash, or the reason why something cannot be used."""
 
 
@@ -64,6 +65,7 @@ class _Source(NamedTuple):
 def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Embedder, problems: Path) -> Finished:
     """Bring the table at `path` up to date with `shown`; pictures are where `locate` says. `problems` is the table of what could
     not be used, in which the rows of this table are renewed."""
+    earlier = _earlier(problems)
     writer = VectorWriter(path, by.encoder.dim, by.name, shown.keys, by.learnt_until)
     done = {row[:-1]: row[-1] for row in existing(path, by.name, shown.keys).iter_rows()}
     rejected: Rows = []
@@ -98,7 +100,7 @@ def embed_table(path: Path, shown: Shown, locate: Callable[[str], Path], by: Emb
             written += len(batch)
             progress.advance(task, len(batch))
     finished = writer.finish(_frame(current, [*shown.keys, "content_hash"]))
-    _write_problems(problems, shown, rejected, not_decoded)
+    _write_problems(problems, earlier, shown, rejected, not_decoded)
     unchanged, gone = finished.rows - finished.added, len(done.keys() - {row[:-1] for row in current})
     console.print(f"  {finished.added:,} {shown.noun} embedded, {unchanged:,} unchanged, {gone:,} gone")
     console.print(f"  wrote {plain(path)} ({finished.rows:,} vectors of {by.encoder.dim})")
@@ -128,23 +130,30 @@ def _read(locate: Callable[[str], Path], name: str | None) -> tuple[bytes | None
         return None, f"{name}: {error}"
 
 
-def _write_problems(path: Path, shown: Shown, rejected: Rows, not_decoded: list[Key]) -> None:
-    """Renew what `path` says about the rows of this table; of pictures that were not decoded again it keeps what an earlier run
+def _earlier(path: Path) -> pl.DataFrame:
+    """What earlier runs found, which `path` lists. `UserError` where something else is there."""
+    nothing = _frame([], PROBLEMS)
+    if not path.exists():
+        return nothing
+    try:
+        found = read_parquet(path)
+    except UserError:
+        found = pl.DataFrame()
+    if not {"product_id", "reason"} <= set(found.columns) <= set(PROBLEMS):  # earlier versions knew no queries
+        raise UserError(f"{path}: cannot be read, or is not the list that `openmoon embed` keeps there; move it away and run the "
+                        "same command again.")  # fmt: skip
+    return pl.concat([nothing, found], how="diagonal_relaxed")
+
+
+def _write_problems(path: Path, earlier: pl.DataFrame, shown: Shown, rejected: Rows, not_decoded: list[Key]) -> None:
+    """Renew what `path` says about the rows of this table; of pictures that were not decoded again it keeps what an `earlier` run
     found."""
-    columns = [*PRODUCT, *QUERY, "reason"]
-    found = [_frame(rejected, [*shown.keys, "reason"])]
-    if path.exists():
-        try:
-            earlier = pl.concat([_frame([], columns), read_parquet(path)], how="diagonal")
-        except (UserError, pl.exceptions.PolarsError) as error:
-            raise UserError(f"{path}: is not the list that `openmoon embed` keeps there; remove it and run the same command "
-                            "again.") from error  # fmt: skip
-        ours = pl.any_horizontal(pl.col(shown.keys).is_not_null())
-        same = earlier.filter(ours).join(
-            _frame(not_decoded, shown.keys), on=shown.keys, how="semi", nulls_equal=True, maintain_order="left"
-        )
-        found = [earlier.filter(~ours), same, *found]
-    table = pl.concat([_frame([], columns), *found], how="diagonal")
+    ours = pl.any_horizontal(pl.col(shown.keys).is_not_null())
+    same = earlier.filter(ours).join(
+        _frame(not_decoded, shown.keys), on=shown.keys, how="semi", nulls_equal=True, maintain_order="left"
+    )
+    found = [earlier.filter(~ours), same, _frame(rejected, [*shown.keys, "reason"])]
+    table = pl.concat(found, how="diagonal")
     with atomic_path(path) as temporary:
         table.sort(pl.col("product_id").is_null(), maintain_order=True).write_parquet(temporary)
     if count := table.select(pl.any_horizontal(pl.col(shown.keys).is_not_null()).sum()).item():

@@ -30,13 +30,14 @@ def pair_table(
         drawn = pairs["action"].replace_strict(weights, default=1.0, return_dtype=pl.Float64)
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
-    query, known = codes(pairs.select(name).to_series()), answers_of(pairs, chosen)
+    query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
+    known = dict.fromkeys(("text", "image", "text+image"), Lists.empty(len(pairs)))
+    if spare in ("answers", "visits"):
+        known = answers_of(pairs, chosen, others.lists)
     if spare == "visits":
         mates = chosen_in_visits(pairs, chosen)
         known = {view: Lists.joined(answers, mates) for view, answers in known.items()}
-    elif spare != "answers":
-        known = dict.fromkeys(known, Lists.empty(len(pairs)))
-    return PairTable(query_parts(pairs), item, query, also_chosen(pairs, chosen), known, weight, askers)
+    return PairTable(query_parts(pairs), item, query, others, known, weight, askers)
 
 
 def query_parts(pairs: pl.DataFrame) -> Parts:

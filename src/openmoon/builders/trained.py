@@ -65,8 +65,9 @@ def load_trained(work: Workspace, stage: str) -> ProductEncoder | None:
         raise UserError(f"{folder}: was trained on other data or another split (hash {trained_on}, now {expected}) and may have "
                         f"seen what is held out now; run `openmoon {stage} --fresh`, or choose another workdir.")  # fmt: skip
     encoder = _of_recipe(folder, recipe)
-    if stage == "posttrain" and (start := starting_folder(recipe)) is not None and started_from != starting_weights(recipe):
-        raise UserError(f"{folder}: was trained from another encoder than {start} holds now; run `openmoon {stage} --fresh`.")
+    if stage == "posttrain" and started_from and (now := starting_weights(recipe)) and started_from != now:
+        raise UserError(f"{folder}: was trained from another encoder than {starting_folder(recipe)} holds now; run `openmoon "
+                        f"{stage} --fresh`.")  # fmt: skip
     return encoder
 
 
@@ -109,11 +110,9 @@ def starting_folder(recipe: Recipe) -> Path | None:
 
 
 def starting_weights(recipe: Recipe) -> str | None:
-    """Fingerprint of the saved encoder that stage 2 starts from; None where there is none, or a version before this was noted
-    trained it."""
+    """Fingerprint of the saved encoder that stage 2 starts from; None where there is none, or nothing beside it says so."""
     folder = starting_folder(recipe)
-    summary = folder.parent / "summary.json" if folder else None
-    return read_json(summary).get("weights") if summary and summary.exists() else None
+    return _said_beside(folder, "weights") if folder else None
 
 
 def start_learnt_until(recipe: Recipe) -> datetime | None:
@@ -168,8 +167,14 @@ def _require_same(folder: Path, found: EncoderConfig, wanted: EncoderConfig, rem
 def warn_if_foreign(option: str, start: Path, work: Workspace) -> None:
     """Say that the saved encoder in `start`, which `option` names, was trained on other data or another split, or does not say on
     which."""
-    summary = start.parent / "summary.json"
-    known = read_json(summary, "data_hash")["data_hash"] if summary.exists() else None
-    if known not in (work.catalogue_hash, work.data_hash):
+    if _said_beside(start, "data_hash") not in (work.catalogue_hash, work.data_hash):
         console.print(f"  [yellow]{option}[/]: {plain(start)} was not trained on these data with this split; if it saw products "
                       "that are held out now, their evaluation says too much")  # fmt: skip
+
+
+def _said_beside(folder: Path, field: str) -> str | None:
+    """What summary.json beside a saved encoder says; None where there is none, or one that no training of ours wrote."""
+    try:
+        return read_json(folder.parent / "summary.json", field)[field]
+    except UserError:  # the encoder may come from anywhere
+        return None

@@ -26,14 +26,15 @@ def with_variants(work: Workspace, share: float) -> Parts:
     with bar("Decoding augmented pictures", len(paths)) as (progress, task):
         unreadable = work.images.fill(paths, progress=lambda n: progress.advance(task, n))
     if unreadable:
-        path, reason = next(iter(unreadable.items()))
-        console.print(f"  [yellow]{len(unreadable):,} augmented pictures left out[/]: cannot be read, such as {path} ({reason})")
+        example, why = next(iter(unreadable.items()))
+        console.print(f"  [yellow]{len(unreadable):,} augmented pictures left out[/]: cannot be read, such as {example} ({why})")
     keys = dict(zip(paths, work.images.readable(paths), strict=True))
     images = [[key for path in row if (key := keys[path]) is not None] for row in pictures]
     console.print(f"  variants: {sum(map(len, texts)):,} texts and {sum(map(len, images)):,} pictures of "
                   f"{sum(bool(t or i) for t, i in zip(texts, images, strict=True)):,} products")  # fmt: skip
     if not any(map(len, texts)) and not any(map(len, images)):
-        raise UserError(f"{path}: keeps no variant of any product; its columns `kept` and `reason` say why. Change the augment "
+        usable = "variant that can be read" if unreadable else "variant"
+        raise UserError(f"{path}: keeps no {usable} of any product; its columns `kept` and `reason` say why. Change the augment "
                         "section and run `openmoon data augment` again, or set posttrain.coaugment=0.")  # fmt: skip
     return replace(work.parts, variants=Variants(texts, images, share))
 

@@ -1,4 +1,4 @@
-"""A list of product rows for each of many pairs, kept as two flat arrays."""
+"""A list of product rows for each of many pairs, kept as flat arrays; pairs of one query share theirs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Lists:
-    """The list of row p is `values[start[p] : start[p + 1]]`; `start` has one entry more than there are rows."""
+    """List k is `values[start[k] : start[k + 1]]`; `start` has one entry more than there are lists. Row p has list `which[p]`, or
+    where `which` is None list p: a query that many pairs ask has one list, whose length times the pairs would be too much."""
 
     start: np.ndarray
     values: np.ndarray
+    which: np.ndarray | None = None
 
     @classmethod
-    def group(cls, owner: np.ndarray, values: np.ndarray, count: int) -> Lists:
-        """From (L,) owners in 0..count-1, in any order, and the value that each brings."""
+    def group(cls, owner: np.ndarray, values: np.ndarray, count: int, which: np.ndarray | None = None) -> Lists:
+        """From (L,) owners in 0..count-1, in any order, and the value that each brings, `count` lists."""
         order = np.argsort(owner, kind="stable")
-        return cls(np.searchsorted(owner[order], np.arange(count + 1)), values[order].astype(np.int64))
+        return cls(np.searchsorted(owner[order], np.arange(count + 1)), values[order].astype(np.int64), which)
 
     @classmethod
     def empty(cls, count: int) -> Lists:
@@ -34,40 +36,77 @@ class Lists:
 
     @classmethod
     def chosen(cls, which: np.ndarray, first: Lists, second: Lists) -> Lists:
-        """The row of `first` where `which` (P,) is true, else that of `second`."""
+        """The list of `first` where `which` (P,) is true, else that of `second`."""
         rows = np.arange(len(which))
-        (a, of_a), (b, of_b) = first.of(rows[which]), second.of(rows[~which])
-        return cls.group(np.concatenate([rows[which][of_a], rows[~which][of_b]]), np.concatenate([a, b]), len(which))
+        start = np.concatenate([first.start[:-1], second.start + len(first.values)])
+        place = np.where(which, first.place(rows), second.place(rows) + len(first.start) - 1)
+        return cls(start, np.concatenate([first.values, second.values]), place)
 
     def without(self, others: Lists, group: np.ndarray) -> Lists:
         """For each row its values but those whose `group` (N,), numbers from 0, is that of a value the row has in `others`."""
-        rows, width = np.arange(len(self)), int(group.max(initial=0)) + 1
-        (own, owner), (other, of_other) = self.of(rows), others.of(rows)
-        kept = ~np.isin(owner * width + group[own], of_other * width + group[other])
+        width = int(group.max(initial=0)) + 1
+        own, owner = self.of(np.arange(len(self)))
+        sizes = np.diff(others.start)
+        held = np.repeat(np.arange(len(sizes)), sizes) * width + group[others.values]
+        kept = ~np.isin(others.place(owner) * width + group[own], held)
         return Lists.group(owner[kept], own[kept], len(self))
 
     def __len__(self) -> int:
-        return len(self.start) - 1
+        return len(self.start) - 1 if self.which is None else len(self.which)
 
     @property
     def filled(self) -> np.ndarray:
         """(P,) bool: rows whose list is not empty."""
-        return np.diff(self.start) > 0
+        return self.sizes(np.arange(len(self))) > 0
+
+    def place(self, rows: np.ndarray) -> np.ndarray:
+        """(B,) the numbers of the lists of `rows`."""
+        return rows if self.which is None else self.which[rows]
+
+    def sizes(self, rows: np.ndarray) -> np.ndarray:
+        """(B,) how long the lists of `rows` are."""
+        place = self.place(rows)
+        return self.start[place + 1] - self.start[place]
 
     def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The values of the lists of `rows` (B,), one after the other, and for each the place in `rows` that it is from."""
-        size = self._sizes(rows)
+        size, first = self.sizes(rows), self.start[self.place(rows)]
         owner = np.repeat(np.arange(len(rows)), size)
         within = np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size)
-        return self.values[self.start[rows][owner] + within], owner
+        return self.values[first[owner] + within], owner
 
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """(B, count) values drawn with replacement from the lists of `rows` (B,); -1 where a list is empty."""
-        size = self._sizes(rows)[:, None]
-        place = self.start[rows][:, None] + (rng.random((len(rows), count)) * size).astype(np.int64)
+        size = self.sizes(rows)[:, None]
+        return self._at(rows, (rng.random((len(rows), count)) * size).astype(np.int64), size > 0)
+
+    def draw_other(self, rows: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(B,) a value of each list but that at place `own` (B,) of it, -1 where none is left out; -1 where nothing is left."""
+        size = self.sizes(rows) - (own >= 0)
+        place = (rng.random(len(rows)) * size).astype(np.int64)
+        return self._at(rows, place + ((own >= 0) & (place >= own)), size > 0)
+
+    def _at(self, rows: np.ndarray, place: np.ndarray, there: np.ndarray) -> np.ndarray:
+        """The values at some places of the lists of `rows`, -1 where nothing is `there`."""
         if not len(self.values):
             return np.full(place.shape, -1)
-        return np.where(size > 0, self.values[np.minimum(place, len(self.values) - 1)], -1)
+        first = self.start[self.place(rows)].reshape(-1, *[1] * (place.ndim - 1))
+        return np.where(there, self.values[np.minimum(first + place, len(self.values) - 1)], -1)
 
-    def _sizes(self, rows: np.ndarray) -> np.ndarray:
-        return self.start[rows + 1] - self.start[rows]
+
+@dataclass(frozen=True)
+class Others:
+    """What else is in the list of each of P rows: `lists` hold the row's own value too, at place `own` (P,), -1 where they do
+    not."""
+
+    lists: Lists
+    own: np.ndarray
+
+    @property
+    def filled(self) -> np.ndarray:
+        """(P,) bool: rows with others."""
+        return self.lists.sizes(np.arange(len(self.own))) > (self.own >= 0)
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(B,) one of the others of each of `rows` (B,), -1 where there is none."""
+        return self.lists.draw_other(rows, self.own[rows], rng)

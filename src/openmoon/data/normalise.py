@@ -23,21 +23,38 @@ def normalise(
     source: str = "the table",
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`tables.read_table` for a frame in memory; `source` is what messages call it."""
-    good, rejected = numbered(frame, spec, columns, attributes, products, source)
+    frame = frame if ROW in frame.columns else frame.with_row_index(ROW)
+    good, rejected = numbered([frame], spec, columns, attributes, products, source)
     return good.drop(ROW), rejected
 
 
 def numbered(
-    frame: pl.DataFrame,
+    frames: Sequence[pl.DataFrame],
     spec: TableSpec,
     columns: Mapping[str, str] | None,
     attributes: Sequence[str],
     products: pl.Series | None,
     source: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`normalise` with `ROW` among the columns of the good rows."""
-    if ROW not in frame.columns:
-        frame = frame.with_row_index(ROW)
+    """`normalise` of a table in parts, which may have one column in different types and number their rows in `ROW`, which is
+    among the columns of the good rows."""
+    parts = [_values(frame, spec, columns, attributes, products, source) for frame in frames]
+    values = _mark_repeats(spec, pl.concat(parts))
+    good = values["reason"].is_null()
+    bad = values.filter(~good)
+    sources = [frame.filter(pl.col(ROW).is_in(bad[ROW].implode())) for frame in frames] if len(bad) else []
+    return values.filter(good).drop("reason"), _rejected(spec, bad, sources)
+
+
+def _values(
+    frame: pl.DataFrame,
+    spec: TableSpec,
+    columns: Mapping[str, str] | None,
+    attributes: Sequence[str],
+    products: pl.Series | None,
+    source: str,
+) -> pl.DataFrame:
+    """The rows in our types, with `ROW` and in `reason` what is wrong with them."""
     frame = frame.with_columns(pl.col(ROW).cast(pl.Int64))
     names = _match_columns(frame, spec, dict(columns or {}), source)
     _check_attributes(frame, attributes, source)
@@ -52,9 +69,7 @@ def numbered(
     values = values.with_columns(
         pl.col(column.name).fill_null(pl.col(column.fallback)) for column in spec.columns if column.fallback
     )
-    values = _mark_repeats(spec, values.with_columns(_reasons(spec, cleaned, values, products)))
-    good = values["reason"].is_null()
-    return values.filter(good).drop("reason"), _rejected(spec, values.filter(~good), frame.filter(~good))
+    return values.with_columns(_reasons(spec, cleaned, values, products))
 
 
 def _match_columns(frame: pl.DataFrame, spec: TableSpec, mapping: dict[str, str], source: str) -> dict[str, str]:
@@ -179,8 +194,9 @@ def _mark_repeats(spec: TableSpec, values: pl.DataFrame) -> pl.DataFrame:
     return values.with_columns(pl.when(repeated).then(reason).otherwise("reason").alias("reason"))
 
 
-def _rejected(spec: TableSpec, values: pl.DataFrame, source: pl.DataFrame) -> pl.DataFrame:
-    records = [json.dumps(row, default=str, ensure_ascii=False) for row in source.drop(ROW).iter_rows(named=True)]
+def _rejected(spec: TableSpec, values: pl.DataFrame, sources: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    rows = (row for source in sources for row in source.drop(ROW).iter_rows(named=True))
+    records = [json.dumps(row, default=str, ensure_ascii=False) for row in rows]
     return values.select(
         pl.lit(spec.name).alias("table"), pl.col(ROW).alias("row"), "product_id", "reason",
         pl.Series("record", records, pl.String),

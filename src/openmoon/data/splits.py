@@ -43,7 +43,7 @@ def split_products(catalog: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
         side[free[_take(sizes["size"].to_numpy()[free], wanted)]] = name
     spus = sizes.select("spu_id", pl.Series("split", side, pl.String))
     split = catalog.select("product_id", "spu_id").join(spus, on="spu_id", how="left", maintain_order="left")
-    _require(split["split"], ("train", "val") if given else SPLITS, 
+    _require(split["split"], ("train", "val") if given else SPLITS,
              f"{total} products in {sizes.height} groups that stay together (data.split.together={config.together})")
     return split.select("product_id", "split")
 

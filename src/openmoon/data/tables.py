@@ -6,7 +6,7 @@ column is a `UserError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -37,11 +37,13 @@ def read_table(
     Raises `UserError` for a missing or unreadable file, a missing or mistyped column.
     """
     path = Path(path)
-    frame, broken = read_csv(path) if _is_csv(path, spec) else (_numbered_from(read_parquet(path), 0), None)
-    table, rejected = normalise(frame, spec, columns, attributes, products, str(path))
-    if broken is None:
-        return table, rejected
-    return table, pl.concat([rejected, rejected_lines(spec, broken)]).sort("row")
+    if _is_csv(path, spec):
+        frame, broken = read_csv(path)
+        table, rejected = normalise(frame, spec, columns, attributes, products, str(path))
+        return table, pl.concat([rejected, rejected_lines(spec, broken)]).sort("row")
+    frames = list(_parts(path, lambda file: [read_parquet(file)]))
+    good, rejected = numbered(frames, spec, columns, attributes, products, str(path))
+    return good.drop(ROW), rejected
 
 
 def iter_table(
@@ -52,15 +54,15 @@ def iter_table(
     if spec.unique is not None:
         raise ValueError(f"{spec.name} has a key, and a repeated one can only be found in the whole table")
     path = Path(path)
-    chunks = iter([read_csv(path)]) if _is_csv(path, spec) else ((frame, None) for frame in _row_groups(path))
+    chunks = iter([read_csv(path)]) if _is_csv(path, spec) else ((frame, None) for frame in _parts(path, _row_groups))
     for frame, broken in chunks:
-        good, rejected = numbered(frame, spec, columns, (), products, str(path))
+        good, rejected = numbered([frame], spec, columns, (), products, str(path))
         yield good.rename({ROW: "row"}), rejected if broken is None else pl.concat([rejected, rejected_lines(spec, broken)])
 
 
 def columns_left(path: Path, spec: TableSpec, columns: Mapping[str, str], attributes: Sequence[str]) -> list[str]:
     """The columns of the file, or of the first in the folder, that `read_table` with the same arguments leaves alone."""
-    there = csv_columns(path) if _is_csv(path, spec) else pq.read_schema(_files(path)[0]).names
+    there = csv_columns(path) if _is_csv(path, spec) else _columns(_files(path)[0])
     read = {columns.get(column.name, column.name) for column in spec.columns} | set(attributes)
     return [name for name in there if name not in read and name != ROW]
 
@@ -81,37 +83,54 @@ def _files(path: Path) -> list[Path]:
     Spark does. `UserError` where a folder has none."""
     if not path.is_dir():
         return [path]
-    found = sorted(f for f in path.rglob("*.parquet") if not any(p.startswith((".", "_")) for p in f.relative_to(path).parts))
+    found = sorted(f for f in path.rglob("*.parquet") if f.is_file() and not any(map(_hides, f.relative_to(path).parts)))
     if not found:
         raise UserError(f"{path}: no Parquet file (*.parquet) is in this folder; name the file or the folder of the table.")
     return found
 
 
-def _with_folders(frame: pl.DataFrame, file: Path, path: Path) -> pl.DataFrame:
-    """With what the names of folders between `path` and the file say, such as day=2025-01-31 (Hive)."""
-    folders = [part.split("=", 1) for part in file.relative_to(path).parent.parts if "=" in part] if path.is_dir() else []
-    said = {name: None if value == HIVE_NULL else unquote(value) for name, value in folders if name not in frame.columns}
-    return frame.with_columns(pl.lit(value, pl.String).alias(name) for name, value in said.items())
+def _hides(part: str) -> bool:
+    return part.startswith(".") or (part.startswith("_") and "=" not in part)
 
 
-def _row_groups(path: Path) -> Iterator[pl.DataFrame]:
-    """Row group by row group, `ROW` counted through all files of a folder."""
-    start = 0
-    for file in _files(path):
-        try:
-            with pq.ParquetFile(file, pre_buffer=False) as source:
-                for number in range(source.num_row_groups):
-                    frame = _with_folders(pl.DataFrame(pl.from_arrow(source.read_row_group(number))), file, path)
-                    yield _numbered_from(frame, start)
-                    start += len(frame)
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{file}: cannot be read as Parquet ({reason}); write the table again.") from error
+def _parts(path: Path, read: Callable[[Path], Iterable[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+    """What `read` finds in the file, or in the files of the folder in the order of their names: rows counted through in `ROW`,
+    with what the names of folders say, such as day=2025-01-31 (Hive), and null for columns that only other files have."""
+    files, start = _files(path), 0
+    said = {file: _said_by_folders(file, path) for file in files}
+    names = dict.fromkeys(name for file in files for name in (*_columns(file), *said[file])) if len(files) > 1 else {}
+    for file in files:
+        for frame in read(file):
+            frame = frame.with_columns(pl.lit(v, pl.String).alias(n) for n, v in said[file].items() if n not in frame.columns)
+            frame = frame.with_columns(pl.lit(None).alias(name) for name in names if name not in frame.columns)
+            yield frame.drop(ROW, strict=False).with_row_index(ROW, start)  # a column of the file may be called so
+            start += len(frame)
 
 
-def _numbered_from(frame: pl.DataFrame, start: int) -> pl.DataFrame:
-    """With `ROW` from `start` on; a column of the file that is called so is left out."""
-    return frame.drop(ROW, strict=False).with_row_index(ROW, start)
+def _said_by_folders(file: Path, path: Path) -> dict[str, str | None]:
+    folders = file.relative_to(path).parent.parts if path.is_dir() else ()
+    pairs = (part.split("=", 1) for part in folders if "=" in part)
+    return {name: None if value == HIVE_NULL else unquote(value) for name, value in pairs}
+
+
+def _columns(file: Path) -> list[str]:
+    try:
+        return list(pq.read_schema(file).names)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> UserError:
+    return UserError(f"{file}: cannot be read as Parquet ({str(error).splitlines()[0]}); write the table again.")
+
+
+def _row_groups(file: Path) -> Iterator[pl.DataFrame]:
+    try:
+        with pq.ParquetFile(file, pre_buffer=False) as source:
+            for number in range(source.num_row_groups):
+                yield pl.DataFrame(pl.from_arrow(source.read_row_group(number)))
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
 
 
 def rejected_lines(spec: TableSpec, broken: pl.DataFrame) -> pl.DataFrame:
@@ -123,20 +142,8 @@ def rejected_lines(spec: TableSpec, broken: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
-    """The table at `path`, or the files of the folder `path` one after the other, in the order of their names; what a file has no
-    column for is null. Raises `UserError` where it cannot be read."""
-    parts = [_with_folders(_read_file(file), file, path) for file in _files(path)]
+    """The table in the file `path`. Raises `UserError` where it cannot be read."""
     try:
-        return pl.concat(parts, how="diagonal_relaxed")
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: the files in this folder hold a column in types that do not go together ({reason}); write the "
-                        "table again.") from error  # fmt: skip
-
-
-def _read_file(file: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(file, glob=False, hive_partitioning=False)  # a name may hold brackets
+        return pl.read_parquet(path, glob=False, hive_partitioning=False)  # a name may hold brackets
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{file}: cannot be read as Parquet ({reason}); write the table again.") from error
+        raise _unreadable(path, error) from error

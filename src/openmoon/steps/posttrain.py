@@ -49,7 +49,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         table = pair_table(found.pairs, found.chosen, config.weights, config.negatives.spare, found.askers(work))
         items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
-        met = np.union1d(table.item, table.others.values)  # others: a query may be shown as one
+        met = np.union1d(table.item, table.others.lists.values)  # others: a query may be shown as one
         learnt = _inputs(items, [table.queries], work.learnt_rows if hard else met)
         shown = _inputs(items, [table.queries, query_parts(val)], np.arange(len(items)))
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)

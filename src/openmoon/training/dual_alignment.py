@@ -24,6 +24,7 @@ from openmoon.losses.dual_alignment import (
 )
 from openmoon.models.experts import GATE
 from openmoon.training.contrast import Batch, Contrast, codes_of
+from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives, Weigh
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.posttrain import PairTable, balanced
@@ -96,7 +97,7 @@ def dual_alignment_objective(
         for objective, (view, can) in enumerate(asks.items()):
             have = np.flatnonzero(can[rows])
             if len(have) > 1:
-                known = pairs.right(np.full(len(rows), view), rows, spus)
+                known = Known.of(pairs.known[view], rows, spus)
                 meetings.append(_Meeting(objective, len(views), 0, replace(batch, known=known), have))
                 views.append(pairs.queries.show([view] * len(have), rows[have]))
         both = np.flatnonzero(has_both[chosen])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from openmoon.data.blend import draw_partners
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts, Views
 from openmoon.io import content_hash
 from openmoon.losses.dual_alignment import load_balance
@@ -29,13 +29,13 @@ IDENTITIES = 4
 class PairTable:
     """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
     identity of each query (equal for equal inputs), `others` the further products that were chosen for the query, `known` all
-    that is no negative of it when it is shown as text, image or text+image (what it has of these), `weight` (P,), how much each
+    that is no negative of it when it is shown as text, image or text+image (what it shows of these), `weight` (P,), how much each
     pair counts (None: all alike), and `asker` (P,), the product that a query was made of (None: shoppers asked)."""
 
     queries: Parts
     item: np.ndarray
     query: np.ndarray
-    others: Lists
+    others: Others
     known: Mapping[str, Lists]
     weight: np.ndarray | None = None
     asker: np.ndarray | None = None
@@ -49,8 +49,8 @@ class PairTable:
 
     def fingerprint(self) -> str:
         """Identity of the pairs, which a run's checkpoint belongs to."""
-        lists = [part for one in (self.others, *self.known.values()) for part in (one.start, one.values)]
-        parts = (self.item, self.query, *lists, self.weight, self.asker)
+        lists = [part for one in (self.others.lists, *self.known.values()) for part in (one.start, one.values, one.which)]
+        parts = (self.item, self.query, *lists, self.others.own, self.weight, self.asker)
         return content_hash(*(b"" if part is None else part.tobytes() for part in parts))
 
     def right(self, views: np.ndarray, rows: np.ndarray, spus: np.ndarray) -> Known:
@@ -74,7 +74,7 @@ class PairTable:
         products = np.flatnonzero([view == PRODUCT for view in views])
         if not len(products):
             return self.queries.show(views, rows), standing
-        standing[products] = self.others.draw(rows[products], 1, rng)[:, 0]
+        standing[products] = self.others.draw(rows[products], rng)
         plain = self.queries.show(["text" if view == PRODUCT else view for view in views], rows)
         texts, images = list(plain.texts), list(plain.images)
         shown = items.show([PRODUCT] * len(products), standing[products])

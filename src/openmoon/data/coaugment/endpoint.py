@@ -74,12 +74,14 @@ def ask_all(
 
     Raises `UserError` for an address that is none; when the endpoint cannot be reached or refuses the key, `HOPELESS` times
     before this run had any answer of it: it would be so for every product; and after `DOWN` times `concurrency` failures in a
-    row, of any kind before the first answer, of a server in trouble later. Other failures are only reported, and asked again by
-    the next run. `pause` waits between two tries and returns whether to give up; by default it ends when the caller stops.
+    row, of any kind before there is an answer of this or an earlier run, of a server in trouble later. Other failures are only
+    reported, and asked again by the next run. `pause` waits between two tries and returns whether to give up; by default it ends
+    when the caller stops.
     """  # fmt: skip
     if not _is_address(endpoint.url):
         raise UserError(f"augment.texts.endpoint.url: {endpoint.url!r} is no address; expected http(s)://host/v1.")
-    succeeded, hopeless, down, before = False, 0, 0, len(answers) > 0
+    succeeded, hopeless, down = False, 0, 0
+    before = len(answers) > 0  # whether it ever answered
     stopped = Event()
     pool = ThreadPoolExecutor(endpoint.concurrency)
     try:
@@ -88,10 +90,11 @@ def ask_all(
             answer: str | Failure
             try:
                 answer, fresh = done.result()
-                succeeded, down = succeeded or fresh, 0 if fresh else down
+                succeeded, before, down = succeeded or fresh, True, 0
             except Failure as failure:
                 hopeless += failure.fatal and not (failure.perhaps and before)
-                down += failure.passing or failure.fatal if succeeded else not failure.own
+                trouble = failure.passing or (failure.fatal and not failure.perhaps)
+                down += trouble if before else not failure.own
                 if down >= DOWN * endpoint.concurrency or (not succeeded and hopeless >= min(HOPELESS, len(requests))):
                     raise UserError(f"augment.texts.endpoint: {endpoint.address}: {failure}. Check url, model and key, or leave "
                                     "the endpoint out; the same command goes on from here.") from None  # fmt: skip

@@ -7,26 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, Others
 
 QUERY = ["asked_text", "query_image_key"]  # the text as it was in the log, also where a rule took it from the pair
 
 
-def also_chosen(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
+def also_chosen(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Others:
     """For each pair the rows (`item`) of the other products that were chosen for its query, each once. `chosen` are all pairs
     (the columns of QUERY, and item), also those that rules have dropped since."""
-    others = chosen.select(*QUERY, other="item").unique(maintain_order=True)
-    return _lists(pairs, _answers(pairs, others).filter(pl.col("item") != pl.col("other")))
+    found = _chosen_for(QUERY, chosen).with_columns(own=pl.int_range(pl.len()).over(QUERY))
+    own = pairs.join(found, on=[*QUERY, "item"], how="left", nulls_equal=True, maintain_order="left")["own"]
+    return Others(_shared(pairs, found, QUERY), own.fill_null(-1).to_numpy().astype(np.int64))
 
 
-def answers_of(pairs: pl.DataFrame, chosen: pl.DataFrame) -> dict[str, Lists]:
-    """What the log answers a pair's query with when it is shown under a view: for each pair the rows of the other products that
-    were chosen for its words (text), for its photo (image), and for all that it has (text+image), whatever else was asked with
-    them. `chosen` as in `also_chosen`."""
-    words, photo = (_alone(pairs, chosen, part) for part in QUERY)
-    both = pairs.select(pl.all_horizontal(pl.col(QUERY).is_not_null())).to_series().to_numpy()
-    whole = Lists.chosen(both, also_chosen(pairs, chosen), Lists.joined(words, photo))
-    return {"text": words, "image": photo, "text+image": whole}
+def answers_of(pairs: pl.DataFrame, chosen: pl.DataFrame, whole: Lists) -> dict[str, Lists]:
+    """What the log answers a pair's query with when it is shown under a view: for each pair the rows of the products that were
+    chosen for its words (text), for its photo (image), and for what it shows of these (text+image), whatever else was asked with
+    them; its own among them. `chosen` as in `also_chosen`, whose lists are `whole`."""
+    words, photo = (_shared(pairs, _chosen_for([part], chosen).drop_nulls(), [part]) for part in QUERY)
+    shows_words, shows_photo = (pairs[name].is_not_null().to_numpy() for name in ("query_text", "query_image_key"))
+    if not shows_photo.any():
+        return {"text": words, "image": photo, "text+image": words}
+    both = Lists.chosen(shows_words & shows_photo, whole, Lists.chosen(shows_words, words, photo))
+    return {"text": words, "image": photo, "text+image": both}
 
 
 def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
@@ -60,11 +63,17 @@ def same_category(lists: Lists, items: np.ndarray, category: np.ndarray) -> List
     return Lists.group(owner[kept], values[kept], len(lists))
 
 
-def _alone(pairs: pl.DataFrame, chosen: pl.DataFrame, part: str) -> Lists:
-    """For each pair the rows of the other products that were chosen for a part of its query."""
-    others = chosen.select(part, other="item").drop_nulls().unique(maintain_order=True)
-    found = pairs.select(part, "item").with_row_index("pair").join(others, on=part, maintain_order="left_right")
-    return _lists(pairs, found.filter(pl.col("item") != pl.col("other")))
+def _chosen_for(query: Sequence[str], chosen: pl.DataFrame) -> pl.DataFrame:
+    return chosen.select(*query, "item").unique(maintain_order=True)
+
+
+def _shared(pairs: pl.DataFrame, found: pl.DataFrame, query: Sequence[str]) -> Lists:
+    """The items of `found` by `query`, a list that all pairs share which ask the same."""
+    distinct = found.select(query).unique(maintain_order=True).with_row_index("list")
+    owner = found.join(distinct, on=query, nulls_equal=True, maintain_order="left")["list"]
+    which = pairs.join(distinct, on=query, how="left", nulls_equal=True, maintain_order="left")["list"].fill_null(len(distinct))
+    owners, items, nothing = owner.to_numpy().astype(np.int64), found["item"].to_numpy(), len(distinct)
+    return Lists.group(owners, items, nothing + 1, which.to_numpy().astype(np.int64))
 
 
 def _answers(pairs: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
