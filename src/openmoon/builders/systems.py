@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -17,7 +17,7 @@ from openmoon.data.image_cache import ImageCache
 from openmoon.device import compute_device
 from openmoon.errors import UserError
 from openmoon.evaluation.untuned import UntunedEncoder
-from openmoon.io import alone, locked
+from openmoon.io import alone
 from openmoon.models.encoder import ProductEncoder, build_encoder
 from openmoon.models.tokens import Tokens, masked_mean
 from openmoon.training.sources import CachedImages, CachedText
@@ -30,13 +30,12 @@ def scratch_folder(workdir: Path) -> Iterator[Path]:
     """A new folder in `workdir` for what nobody needs later, such as tokens of tuned trunks; folders that killed runs left go
     too."""
     workdir.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        with locked(workdir / f"{SCRATCH}.lock"):
-            for left in workdir.glob(f"{SCRATCH}-*"):
-                with suppress(UserError, OSError), alone(left):  # the lock of a process that lives is held
-                    shutil.rmtree(left, ignore_errors=True)
-            folder = Path(mkdtemp(prefix=f"{SCRATCH}-", dir=workdir))
-            held.enter_context(alone(folder))
+    for left in workdir.glob(f"{SCRATCH}-*"):
+        with suppress(UserError, OSError), alone(left):  # the lock of a process that lives is held
+            shutil.rmtree(left, ignore_errors=True)
+    new = Path(mkdtemp(prefix=f"{SCRATCH}_", dir=workdir))
+    with alone(new):
+        folder = new.rename(workdir / new.name.replace("_", "-", 1))  # by this name only with its lock held
         try:
             yield folder
         finally:
