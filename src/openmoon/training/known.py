@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,31 +14,45 @@ from openmoon.data.lists import Lists
 
 @dataclass(frozen=True)
 class Known:
-    """For query b of B the SPUs `spus[start[b] : start[b + 1]]`; `start` (B + 1,), both int64."""
+    """For query b of B the SPUs of list `which[b]`; those of list k are `spus[start[k] : start[k + 1]]`. All int64. Queries that
+    ask the same share a list, which may be long."""
 
     start: Tensor
     spus: Tensor
+    which: Tensor
 
     @classmethod
     def of(cls, products: Lists, rows: np.ndarray, spus: np.ndarray) -> Known:
         """The SPUs of what `products` has for the pairs in `rows` (B,); `spus` is of all products."""
-        values, owner = products.of(rows)
-        start = np.searchsorted(owner, np.arange(len(rows) + 1))
-        return cls(torch.from_numpy(start), torch.from_numpy(spus[values].astype(np.int64)))
+        lists, which = np.unique(products.place(rows), return_inverse=True)
+        values, owner = Lists(products.start, products.values).of(lists)
+        start = np.searchsorted(owner, np.arange(len(lists) + 1))
+        return cls(torch.from_numpy(start), torch.from_numpy(spus[values].astype(np.int64)), torch.from_numpy(which))
+
+    @classmethod
+    def merged(cls, parts: Sequence[tuple[np.ndarray, Known]], count: int) -> Known:
+        """Of `count` queries, each of which is in one part: its place among them, and what is known of it."""
+        starts, which, lists, spus = [torch.zeros(1, dtype=torch.int64)], torch.zeros(count, dtype=torch.int64), 0, 0
+        for here, known in parts:
+            which[torch.from_numpy(here)] = known.which + lists
+            starts.append(known.start[1:] + spus)
+            lists, spus = lists + len(known.start) - 1, spus + len(known.spus)
+        return cls(torch.cat(starts), torch.cat([known.spus for _, known in parts]), which)
 
     def to(self, device: torch.device) -> Known:
         """The same on another device."""
-        return Known(self.start.to(device), self.spus.to(device))
+        return Known(self.start.to(device), self.spus.to(device), self.which.to(device))
 
     def among(self, rows: Tensor, candidates: Tensor) -> Tensor:
         """(Q, N) bool: which of the SPUs `candidates` (N,) are known to be right for the queries in `rows` (Q,)."""
-        size = self.start[rows + 1] - self.start[rows]
+        lists, asked = torch.unique(self.which[rows], return_inverse=True)
+        size = self.start[lists + 1] - self.start[lists]
         owner = torch.repeat_interleave(size)
         within = torch.arange(len(owner), device=rows.device) - (size.cumsum(0) - size)[owner]
-        values = self.spus[self.start[rows][owner] + within]
+        values = self.spus[self.start[lists][owner] + within]
         distinct, place = torch.unique(candidates, return_inverse=True)
         at = torch.searchsorted(distinct, values).clamp(max=len(distinct) - 1)
         met = distinct[at] == values
-        right = torch.zeros(len(rows), len(distinct), dtype=torch.bool, device=rows.device)
+        right = torch.zeros(len(lists), len(distinct), dtype=torch.bool, device=rows.device)
         right[owner[met], at[met]] = True
-        return right[:, place]
+        return right[asked][:, place]

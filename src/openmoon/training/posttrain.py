@@ -56,13 +56,11 @@ class PairTable:
     def right(self, views: np.ndarray, rows: np.ndarray, spus: np.ndarray) -> Known:
         """What is known to be right for the queries of `rows` (B,) under `views` (B,); of a query shown as a product, whatever
         is for the query. `spus` is of all products."""
-        owner, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        parts = []
         for view in np.unique(views):
             here = np.flatnonzero(views == view)
-            found, of = self.known["text+image" if view == PRODUCT else view].of(rows[here])
-            owner.append(here[of])
-            values.append(found)
-        return Known.of(Lists.group(np.concatenate(owner), np.concatenate(values), len(rows)), np.arange(len(rows)), spus)
+            parts.append((here, Known.of(self.known["text+image" if view == PRODUCT else view], rows[here], spus)))
+        return Known.merged(parts, len(rows))
 
     def asks(self, view: str) -> np.ndarray:
         """(P,) bool: pairs whose query can be shown under `view`."""
