@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,12 +45,23 @@ class Lists:
 
     def without(self, others: Lists, group: np.ndarray) -> Lists:
         """For each row its values but those whose `group` (N,), numbers from 0, is that of a value the row has in `others`."""
-        width = int(group.max(initial=0)) + 1
-        own, owner = self.of(np.arange(len(self)))
-        sizes = np.diff(others.start)
+        width, sizes = int(group.max(initial=0)) + 1, np.diff(others.start)
         held = np.repeat(np.arange(len(sizes)), sizes) * width + group[others.values]
-        kept = ~np.isin(others.place(owner) * width + group[own], held)
-        return Lists.group(owner[kept], own[kept], len(self))
+        rows = np.arange(len(self))
+        return self.kept_where(others.place(rows), lambda values, place: ~np.isin(place * width + group[values], held))
+
+    def kept_where(self, by: np.ndarray, keeps: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Lists:
+        """Of the list of each row the values that `keeps(values, by)` says, both (L,), where `by` (P,), numbers from 0, is of the
+        row; rows of one list and one `by` share what is left."""
+        width = int(by.max(initial=0)) + 1
+        distinct, which = np.unique(self.place(np.arange(len(self))) * width + by, return_inverse=True)
+        values, owner = Lists(self.start, self.values).of(distinct // width)
+        kept = keeps(values, (distinct % width)[owner])
+        return Lists.group(owner[kept], values[kept], len(distinct), which)
+
+    def content(self) -> list[bytes]:
+        """What tells these lists from others."""
+        return [part.tobytes() for part in (self.start, self.values, self.which) if part is not None]
 
     def __len__(self) -> int:
         return len(self.start) - 1 if self.which is None else len(self.which)

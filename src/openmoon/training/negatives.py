@@ -135,7 +135,7 @@ class HardNegatives:
         """Identity of what the log has beside the pairs; what is mined follows from the training."""
         lists = [source.beside if isinstance(source, FromLog) else source.passed for source in self.sources.values()
                  if isinstance(source, FromLog | ClassPool)]  # fmt: skip
-        return content_hash(*(part.tobytes() for one in lists for part in (one.start, one.values)))
+        return content_hash(*(part for one in lists for part in one.content()))
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> Beside:
         """What stands beside the pairs in `rows`."""

@@ -49,9 +49,9 @@ class PairTable:
 
     def fingerprint(self) -> str:
         """Identity of the pairs, which a run's checkpoint belongs to."""
-        lists = [part for one in (self.others.lists, *self.known.values()) for part in (one.start, one.values, one.which)]
-        parts = (self.item, self.query, *lists, self.others.own, self.weight, self.asker)
-        return content_hash(*(b"" if part is None else part.tobytes() for part in parts))
+        lists = [part for one in (self.others.lists, *self.known.values()) for part in one.content()]
+        parts = (self.item, self.query, self.others.own, self.weight, self.asker)
+        return content_hash(*lists, *(b"" if part is None else part.tobytes() for part in parts))
 
     def right(self, views: np.ndarray, rows: np.ndarray, spus: np.ndarray) -> Known:
         """What is known to be right for the queries of `rows` (B,) under `views` (B,); of a query shown as a product, whatever

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 import numpy as np
 import polars as pl
@@ -76,6 +78,12 @@ def test_what_is_known_to_be_right_is_taken_out_with_its_spu(first: list[tuple[i
     ]
     found = own.without(known, SPUS)
     assert [found.of(np.array([row]))[0].tolist() for row in range(5)] == expected
+    which, theirs = np.array([0, 3, 0, 0, 2]), np.array([1, 1, 4, 1, 1])
+    found = replace(own, which=which).without(replace(known, which=theirs), SPUS)
+    assert [found.of(np.array([row]))[0].tolist() for row in range(5)] == [
+        [i for q, i, _ in first if q == mine and SPUS[i] not in {SPUS[o] for p, o, _ in second if p == other}]
+        for mine, other in zip(which, theirs, strict=True)
+    ]  # fmt: skip
 
 
 def test_what_a_rule_dropped_is_still_no_negative() -> None:
@@ -109,4 +117,8 @@ def test_many_pairs_of_one_query_need_little_memory() -> None:
                          schema_overrides={"query_image_key": pl.String})  # fmt: skip
     others = also_chosen(pairs, pairs)
     known = answers_of(pairs, pairs, others.lists)
-    assert sum(len(lists.values) for lists in (others.lists, *known.values())) <= 4 * len(pairs)
+    met = pairs.select("asked_text", "query_image_key", pl.col("item") + 30_000, action=pl.lit("click"))
+    left = not_chosen(pairs, pairs, met, ["click"], np.arange(60_000)).without(known["text"], np.arange(60_000))
+    near = same_category(left, pairs["item"].to_numpy(), np.arange(60_000) % 10)
+    assert near.sizes(np.arange(3)).tolist() == [3000] * 3
+    assert sum(len(lists.values) for lists in (others.lists, *known.values(), left, near)) <= 6 * len(pairs)

@@ -37,7 +37,8 @@ def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
     mates = chosen.select("visits", other="item").explode("visits").drop_nulls().unique(maintain_order=True)
     visits = pairs.select("visits", "item").with_row_index("pair").explode("visits").drop_nulls()
     found = visits.join(mates, on="visits", maintain_order="left_right").filter(pl.col("item") != pl.col("other"))
-    return _lists(pairs, found.unique(["pair", "other"], maintain_order=True))
+    found = found.unique(["pair", "other"], maintain_order=True)
+    return Lists.group(found["pair"].to_numpy().astype(np.int64), found["other"].to_numpy().astype(np.int64), len(pairs))
 
 
 def not_chosen(
@@ -50,17 +51,14 @@ def not_chosen(
     """
     spu = pl.Series("spu", spus)
     right = chosen.select(*QUERY, spu=spu[chosen["item"]]).unique()
-    candidates = met.filter(pl.col("action").is_in(list(actions))).select(*QUERY, other="item").unique(maintain_order=True)
-    candidates = candidates.with_columns(spu=spu[candidates["other"]])
-    candidates = candidates.join(right, on=[*QUERY, "spu"], how="anti", nulls_equal=True, maintain_order="left")
-    return _lists(pairs, _answers(pairs, candidates))
+    candidates = met.filter(pl.col("action").is_in(list(actions))).select(*QUERY, "item").unique(maintain_order=True)
+    candidates = candidates.with_columns(spu=spu[candidates["item"]])
+    return _shared(pairs, candidates.join(right, on=[*QUERY, "spu"], how="anti", nulls_equal=True, maintain_order="left"), QUERY)
 
 
 def same_category(lists: Lists, items: np.ndarray, category: np.ndarray) -> Lists:
     """Of the lists of pairs, whose products are `items` (P,), what is of the same category as the pair's product."""
-    values, owner = lists.of(np.arange(len(lists)))
-    kept = category[values] == category[items[owner]]
-    return Lists.group(owner[kept], values[kept], len(lists))
+    return lists.kept_where(category[items], lambda values, wanted: category[values] == wanted)
 
 
 def _chosen_for(query: Sequence[str], chosen: pl.DataFrame) -> pl.DataFrame:
@@ -75,12 +73,3 @@ def _shared(pairs: pl.DataFrame, found: pl.DataFrame, query: Sequence[str]) -> L
     owners, items, nothing = owner.to_numpy().astype(np.int64), found["item"].to_numpy(), len(distinct)
     return Lists.group(owners, items, nothing + 1, which.to_numpy().astype(np.int64))
 
-
-def _answers(pairs: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
-    return pairs.select(*QUERY, "item").with_row_index("pair").join(
-        candidates, on=QUERY, nulls_equal=True, maintain_order="left_right"
-    )  # fmt: skip
-
-
-def _lists(pairs: pl.DataFrame, found: pl.DataFrame) -> Lists:
-    return Lists.group(found["pair"].to_numpy().astype(np.int64), found["other"].to_numpy().astype(np.int64), len(pairs))
