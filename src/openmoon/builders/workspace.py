@@ -115,7 +115,8 @@ class Workspace:
     def learnt_events(self) -> pl.DataFrame:
         """The events with products that are learnt from; where the log says which are held out, not those."""
         if self.shop.events is None:
-            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
+            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table; name one, or "
+                            "set posttrain: null to train stage 1 alone.")  # fmt: skip
         products = self.items.select("product_id")[self.learnt_rows]
         events = self.shop.events.join(products, on="product_id", how="semi", maintain_order="left")
         return events.filter(split="train") if self.recipe.data.split.by == "given" else events

@@ -69,7 +69,7 @@ def augment(
     """Enrich the texts and expand the pictures of the training products; an encoder drops what no longer fits its product.
 
     Writes `<workdir>/augmented/`: augmented.parquet, pictures, contact_sheet.png. A killed run goes on where it was, and no
-    answer of an endpoint is paid for twice.
+    whole answer of an endpoint is paid for twice.
     """
     loaded = load(recipe, overrides)
     from openmoon.steps.augment import augment

@@ -24,7 +24,7 @@ class TimeSplitConfig(Section):
     """
 
     val: Fraction | datetime = 0.1
-    """Share of the impressions, or the moment when validation begins."""
+    """Share of the impressions, above 0 and below 1, or the moment when validation begins."""
     test: Fraction | datetime = 0.2
     """Likewise for the test."""
     gap: float = Field(1.0, ge=0)
@@ -85,7 +85,7 @@ class CtrConfig(Section):
     query_vectors: Path | None = None
     """Table of queries; default: <workdir>/query_vectors.parquet, where it exists."""
     truth: Path | None = None
-    """Of a simulated log: row, uniform, p_true; read by evaluation alone."""
+    """Of a simulated log, below data.root: uniform, p_true and, if there, row; read by evaluation alone."""
 
     behaviours: list[Action] = Field(["click", "cart", "purchase"], min_length=1)
     """Which actions make up a shopper's history."""

@@ -23,15 +23,17 @@ class SplitConfig(Section):
     """
 
     by: Literal["product", "given"] = "product"
-    """Hold out products, or take the labels of the events."""
+    """Hold out products, or take the labels of the events (given): val decides when stage 2 stops and test is measured; where one
+    of the two is missing, the other is measured and the share val of the train queries decides."""
     val: Fraction = 0.1
-    """Share of the products (given: in stage 2 of the train queries, unless they are labelled) that decides early stopping."""
+    """Share of the products (given: in stage 2 of the train queries, unless they are labelled) that decides early stopping;
+    above 0, since no split may be empty."""
     test: Fraction | NonNegativeInt = 0.2
-    """A share, or a number of products."""
+    """A share, or a number of products; above 0, since no split may be empty."""
     seed: int = 0
     """Another one holds out other products."""
     together: Literal["spu", "look-alikes"] = "look-alikes"
-    """Products that share a picture count as one SPU, or not."""
+    """look-alikes: products whose pictures look the same stay in one split, as those of one SPU do; spu: these alone."""
 
 
 class DataConfig(Section):
@@ -42,7 +44,7 @@ class DataConfig(Section):
     catalog: Path = Path("catalog.parquet")
     """The products: Parquet, a folder of it, CSV or TSV."""
     events: Path | None = None
-    """What shoppers saw, searched for and chose; without it stage 1 alone."""
+    """What shoppers saw, searched for and chose; without it set posttrain: null, stage 1 alone."""
     until: datetime | None = None
     """Events at or after this moment are neither learnt from nor evaluated on; UTC without a zone."""
     creatives: Path | None = None

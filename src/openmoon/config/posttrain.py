@@ -37,7 +37,7 @@ class PairsConfig(Section):
     `openmoon data pairs` shows what each does."""
 
     signal: Literal["search", "co-click"] = "search"
-    """co-click: products clicked in a row, to compare with."""
+    """co-click: products chosen in a row, by one of actions, to compare with."""
     per_user: int = Field(0, ge=0)
     """Pairs of one shopper; 0 = all."""
     per_item: int = Field(0, ge=0)
@@ -88,7 +88,8 @@ class NegativesConfig(Section):
     """Mask what scores higher than the own item by more than this."""
     spare: Spare = "answers"
     """What is no negative: items of the same SPU, query or look (inputs), also whatever the log holds as an answer to the query
-    (answers), also what was chosen in the same visits (visits), or nothing but the own item (mining: its SPU)."""
+    (answers), also what was chosen in the same visits (visits), or nothing but the own item (mining: its SPU; left
+    and pool: whatever was chosen for the query)."""
     left: int = Field(0, ge=0)
     """Products clicked for the query but neither carted nor bought, per pair."""
     mined: MinedConfig | None = None
@@ -174,9 +175,10 @@ class PosttrainConfig(OptimConfig):
     mix: Annotated[list[PairMix], BeforeValidator(lambda given: MOON_MIX if given is None else given)] = Field(
         MOON_MIX, min_length=1
     )
-    """By which views query and item meet; null: MOON's shares. No effect with objectives: dual."""
+    """By which views query and item meet; null: MOON's shares. Another one is an error with objectives: dual."""
     blend: Fraction = 0.0
-    """Share of the queries shown as a picture alone that are blended with another one; needs train_image_trunk."""
+    """Share of the queries shown as a picture alone that are blended with another one; needs train_image_trunk and objectives:
+    mix."""
     loss: Literal["info_nce", "circle", "sigmoid"] = "info_nce"
     """InfoNCE, the circle loss or SigLIP's sigmoid loss."""
     circle: CircleConfig = CircleConfig()

@@ -30,7 +30,8 @@ class Recipe(Section):
     workdir: Path
     """Where everything goes; relative to where the command runs."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """Of everything random but the split, which has its own."""
+    """Of what is random in training and evaluation. The split and CTR models have seeds of their own, the kept views of a frozen
+    image trunk none."""
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     pretrain: PretrainConfig | None = PretrainConfig()

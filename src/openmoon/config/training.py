@@ -49,7 +49,7 @@ class OptimConfig(Section):
     crop: int | None = Field(None, ge=32)
     """Side of the training crop; default: the encoder's image size."""
     chunk: int = Field(0, ge=0)
-    """Rows in the encoder at once (GradCache): memory no longer grows with batch_size; 0 = all."""
+    """Rows in the encoder at once (GradCache): memory hardly grows with batch_size; 0 = all."""
 
     @model_validator(mode="after")
     def _trunk_settings_have_an_effect(self) -> OptimConfig:

@@ -40,7 +40,8 @@ class Shop:
         """Raise `UserError` where stage 2 has nothing to learn from: no events, none that is usable, or none that says what was
         searched for before a click, cart or purchase."""
         if self.events is None:
-            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table.")
+            raise UserError("data.events: this step learns from behaviour, but the recipe names no events table; name one, or "
+                            "set posttrain: null to train stage 1 alone.")  # fmt: skip
         if self.events.is_empty():
             raise UserError(f"data.events: no usable row in it; {_commonest(self.rejected.filter(table='events'))}. "
                             "`openmoon data check` lists them all.")  # fmt: skip
