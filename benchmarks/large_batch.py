@@ -80,7 +80,7 @@ def step(batch: int, chunk: int) -> dict[str, int]:
     names = np.array([f"{n}" for n in range(batch)], dtype=object)
     alone, nothing = np.arange(batch), np.empty(0, np.int64)
     none = Lists.group(nothing, nothing, batch)
-    known = dict.fromkeys(("text", "image", "text+image"), none)
+    known = {key: [none] for key in ("text", "image", "text+image")}
     pairs = PairTable(Parts({"text": names}, names), alone, alone, Others(none, np.full(batch, -1)), known)
     mix = Mix(["image", "text"], ["rich+image", "rich+image"], [0.5, 0.5])
     objective = posttraining_objective(Contrast(temperature, (64, 128, 256)), pairs, Parts({"rich": names}, names),

@@ -161,7 +161,7 @@ def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, fo
     nothing = np.full(batch, None, dtype=object)
     rows = np.arange(batch)
     none = Lists.group(np.empty(0, np.int64), np.empty(0, np.int64), batch)
-    known = dict.fromkeys(("text", "image", "text+image"), none)
+    known = {key: [none] for key in ("text", "image", "text+image")}
     pairs = PairTable(Parts({"text": nothing}, keys[:batch]), rows, rows, Others(none, np.full(batch, -1)), known)
     objective = posttraining_objective(Contrast(Temperature(TAU), (DIM,)), pairs, Parts({"rich": names}, keys[batch:]), rows,
                                        Mix(["image"], ["rich+image"], [1.0]))  # fmt: skip

@@ -30,7 +30,7 @@ def test_mining_agrees_with_a_loop(seed: int, block: int) -> None:
     owner, other = np.nonzero(same)
     chosen = Lists.group(owner, item[other], P)
     usual, mining.BLOCK = mining.BLOCK, block
-    found = mine(queries, query, items, products, item, spus, category, chosen, DEPTH, MARGIN)
+    found = mine(queries, query, items, products, item, spus, category, [chosen], DEPTH, MARGIN)
     mining.BLOCK = usual
     taken = candidates = 0
     for p in range(P):

@@ -100,7 +100,7 @@ def test_what_is_known_to_be_right_is_no_negative_wherever_it_comes_from() -> No
     """In the batch, beside it and in the queue; and it stays a negative of the other queries."""
     queries, answers, hard = unit(3, 1), unit(3, 2), unit(2, 3)
     spus = np.array([0, 0, 1, 1, 2, 3, 4])
-    known = Known.of(Lists.group(np.array([0, 0, 2]), np.array([3, 5, 1]), 4), np.array([0, 1, 2]), spus)
+    known = Known.of([Lists.group(np.array([0, 0, 2]), np.array([3, 5, 1]), 4)], np.array([0, 1, 2]), spus)
     queue = ItemQueue(2, DIM, 1).double()
     queue.push(unit(2, 4), torch.tensor([[3, 9]]), torch.tensor([5, 6]))
     batch, extra = Batch(torch.tensor([[2, 1, 4]]), torch.arange(3), known), Extra(hard, torch.tensor([[0, 1]]))
@@ -118,15 +118,39 @@ def test_what_is_known_to_be_right_is_no_negative_wherever_it_comes_from() -> No
 SOME = st.lists(st.integers(0, 8), max_size=4)
 
 
-@given(st.lists(SOME, min_size=1, max_size=5), SOME.filter(bool), st.data())
-def test_known_answers_agree_with_a_loop(answers: list[list[int]], candidates: list[int], data: st.DataObject) -> None:
-    owner = np.array([row for row, found in enumerate(answers) for _ in found], dtype=np.int64)
-    lists = Lists.group(owner, np.array([one for found in answers for one in found], dtype=np.int64), len(answers))
-    rows = data.draw(st.lists(st.integers(0, len(answers) - 1), min_size=1))
+PAIRS = 5
+SOURCES = st.lists(st.tuples(st.lists(SOME, min_size=1, max_size=4), st.lists(st.integers(0, 3), min_size=PAIRS, max_size=PAIRS)),
+                   min_size=2, max_size=2)  # fmt: skip
+
+
+def lists_of(found: list[list[int]], which: list[int]) -> tuple[Lists, list[set[int]]]:
+    """As pairs share them, and what each pair has by a loop."""
+    owner = np.array([place for place, one in enumerate(found) for _ in one], dtype=np.int64)
+    place = np.array(which) % len(found)
+    values = np.array([value for one in found for value in one], dtype=np.int64)
+    return Lists.group(owner, values, len(found), place), [set(found[p]) for p in place]
+
+
+@given(st.dictionaries(st.sampled_from(["text", "image"]), SOURCES, min_size=2), SOME.filter(bool), st.data())
+def test_known_answers_agree_with_a_loop(sources: dict[str, list], candidates: list[int], data: st.DataObject) -> None:  # type: ignore[type-arg]
+    """Under each of two views two sources know answers; some queries are shown under one, some under the other."""
+    rows = data.draw(st.lists(st.integers(0, PAIRS - 1), min_size=1))
+    views = data.draw(st.lists(st.sampled_from(["text", "image"]), min_size=len(rows), max_size=len(rows)))
     some = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1))
     spus = np.arange(9) // 2
-    found = Known.of(lists, np.array(rows), spus).among(torch.tensor(some), torch.tensor(candidates))
-    assert found.tolist() == [[any(spus[one] == c for one in answers[rows[row]]) for c in candidates] for row in some]
+    known = {view: [lists_of(*source) for source in found] for view, found in sources.items()}
+    parts = []
+    for view in sorted(set(views)):
+        here = np.flatnonzero(np.array(views) == view)
+        parts.append((here, Known.of([lists for lists, _ in known[view]], np.array(rows)[here], spus)))
+    found = Known.merged(parts, len(rows)).among(torch.tensor(some), torch.tensor(candidates))
+    right = [{spus[one] for _, held in known[view] for one in held[row]} for row, view in zip(rows, views, strict=True)]
+    assert found.tolist() == [[c in right[row] for c in candidates] for row in some]
+
+
+def test_where_nothing_is_asked_of_the_log_nothing_is_known() -> None:
+    known = Known.of([], np.arange(3), np.arange(9))
+    assert not Known.merged([(np.arange(3), known)], 3).among(torch.arange(3), torch.arange(4)).any()
 
 
 def test_triplets_agree_with_a_loop() -> None:

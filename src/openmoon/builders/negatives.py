@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 
 from openmoon.builders.pairs import TrainingPairs
@@ -26,12 +28,14 @@ def build_negatives(
     met = work.met_products() if wanted.left or wanted.pool else None
     if wanted.left and met is not None:
         left = not_chosen(pairs, found.chosen, met, ["click"], work.spus)
-        for answers in table.known.values():  # the triplet loss asks no more
+        for answers in chain(*table.known.values()):  # the triplet loss asks no more
             left = left.without(answers, work.spus)
         console.print(f"  negatives: {left.filled.sum():,} of {len(pairs):,} pairs have products that were clicked and left")
         sources[LEFT] = FromLog(left, wanted.left)
     if wanted.pool and met is not None:
-        shown = not_chosen(pairs, found.chosen, met, ["impression"], work.spus).without(table.known["text+image"], work.spus)
+        shown = not_chosen(pairs, found.chosen, met, ["impression"], work.spus)
+        for answers in table.known["text+image"]:
+            shown = shown.without(answers, work.spus)
         passed = same_category(shown, table.item, work.categories)
         console.print(f"  negatives: {passed.filled.sum():,} of {len(pairs):,} pairs have products of their category that were "
                       "shown and not clicked")  # fmt: skip

@@ -31,12 +31,10 @@ def pair_table(
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
     query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
-    known = dict.fromkeys(("text", "image", "text+image"), Lists.empty(len(pairs)))
+    known: dict[str, list[Lists]] = {view: [] for view in ("text", "image", "text+image")}
     if spare in ("answers", "visits"):
-        known = answers_of(pairs, chosen, others.lists)
-    if spare == "visits":
-        mates = chosen_in_visits(pairs, chosen)
-        known = {view: Lists.joined(answers, mates) for view, answers in known.items()}
+        mates = [chosen_in_visits(pairs, chosen)] if spare == "visits" else []
+        known = {view: [answers, *mates] for view, answers in answers_of(pairs, chosen, others.lists).items()}
     return PairTable(query_parts(pairs), item, query, others, known, weight, askers)
 
 

@@ -29,13 +29,6 @@ class Lists:
         return cls.group(np.empty(0, np.int64), np.empty(0, np.int64), count)
 
     @classmethod
-    def joined(cls, first: Lists, second: Lists) -> Lists:
-        """For each row the values of both."""
-        rows = np.arange(len(first))
-        (a, of_a), (b, of_b) = first.of(rows), second.of(rows)
-        return cls.group(np.concatenate([of_a, of_b]), np.concatenate([a, b]), len(first))
-
-    @classmethod
     def chosen(cls, which: np.ndarray, first: Lists, second: Lists) -> Lists:
         """The list of `first` where `which` (P,) is true, else that of `second`."""
         rows = np.arange(len(which))

@@ -14,25 +14,32 @@ from openmoon.data.lists import Lists
 
 @dataclass(frozen=True)
 class Known:
-    """For query b of B the SPUs of list `which[b]`; those of list k are `spus[start[k] : start[k + 1]]`. All int64. Queries that
-    ask the same share a list, which may be long."""
+    """For query b of B the SPUs of the lists `which[b]`, (B, n); those of list k are `spus[start[k] : start[k + 1]]`. All int64.
+    Queries that ask the same share a list, which may be long."""
 
     start: Tensor
     spus: Tensor
     which: Tensor
 
     @classmethod
-    def of(cls, products: Lists, rows: np.ndarray, spus: np.ndarray) -> Known:
-        """The SPUs of what `products` has for the pairs in `rows` (B,); `spus` is of all products."""
-        lists, which = np.unique(products.place(rows), return_inverse=True)
-        values, owner = Lists(products.start, products.values).of(lists)
-        start = np.searchsorted(owner, np.arange(len(lists) + 1))
-        return cls(torch.from_numpy(start), torch.from_numpy(spus[values].astype(np.int64)), torch.from_numpy(which))
+    def of(cls, products: Sequence[Lists], rows: np.ndarray, spus: np.ndarray) -> Known:
+        """The SPUs of all that `products` have for the pairs in `rows` (B,); `spus` is of all products."""
+        sizes, found, which = [np.zeros(1, np.int64)], [np.empty(0, np.int64)], [np.empty((len(rows), 0), np.int64)]
+        for one in products:
+            distinct, place = np.unique(one.place(rows), return_inverse=True)
+            which.append(place[:, None] + sum(map(len, sizes)) - 1)
+            lists = Lists(one.start, one.values)
+            sizes.append(lists.sizes(distinct))
+            found.append(spus[lists.of(distinct)[0]])
+        parts = np.concatenate(sizes).cumsum(), np.concatenate(found).astype(np.int64), np.concatenate(which, 1)
+        return cls(*(torch.from_numpy(part) for part in parts))
 
     @classmethod
     def merged(cls, parts: Sequence[tuple[np.ndarray, Known]], count: int) -> Known:
-        """Of `count` queries, each of which is in one part: its place among them, and what is known of it."""
-        starts, which, lists, spus = [torch.zeros(1, dtype=torch.int64)], torch.zeros(count, dtype=torch.int64), 0, 0
+        """Of `count` queries, each of which is in one part: its place among them, and what is known of it, in as many lists in
+        all parts."""
+        width = parts[0][1].which.shape[1]
+        starts, which, lists, spus = [torch.zeros(1, dtype=torch.int64)], torch.zeros((count, width), dtype=torch.int64), 0, 0
         for here, known in parts:
             which[torch.from_numpy(here)] = known.which + lists
             starts.append(known.start[1:] + spus)
@@ -55,4 +62,4 @@ class Known:
         met = distinct[at] == values
         right = torch.zeros(len(lists), len(distinct), dtype=torch.bool, device=rows.device)
         right[owner[met], at[met]] = True
-        return right[asked][:, place]
+        return right[asked].any(1)[:, place]

@@ -5,7 +5,7 @@ Reconstructed: the margin below the pair's own item, and that products without a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ class Mined:
 
 def mine(
     queries: np.ndarray, query: np.ndarray, items: np.ndarray, products: np.ndarray, item: np.ndarray, spus: np.ndarray,
-    category: np.ndarray, known: Lists, depth: int, margin: float,
+    category: np.ndarray, known: Sequence[Lists], depth: int, margin: float,
 ) -> Mined:  # fmt: skip
     """The `depth` products of each pair's category that score highest for its query but at least `margin` below its own item.
 
@@ -66,11 +66,13 @@ def mine(
     })  # fmt: skip
 
 
-def _right(some: np.ndarray, item: np.ndarray, spus: np.ndarray, known: Lists, rivals: np.ndarray) -> np.ndarray:
+def _right(
+    some: np.ndarray, item: np.ndarray, spus: np.ndarray, known: Sequence[Lists], rivals: np.ndarray
+) -> np.ndarray:
     """(B, R) bool: rivals of the SPU of the pair's item, or of one that is known to be right for its query."""
-    others, owner = known.of(some)
-    owner = np.concatenate([np.arange(len(some)), owner])
-    spu = np.concatenate([spus[item[some]], spus[others]])
+    found = [lists.of(some) for lists in known]
+    owner = np.concatenate([np.arange(len(some)), *(of for _, of in found)])
+    spu = np.concatenate([spus[item[some]], *(spus[others] for others, _ in found)])
     codes, rival_code = np.unique(spus[rivals], return_inverse=True)
     at = np.searchsorted(codes, spu)
     found = (at < len(codes)) & (codes[np.minimum(at, len(codes) - 1)] == spu)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -28,15 +29,15 @@ IDENTITIES = 4
 @dataclass(frozen=True)
 class PairTable:
     """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
-    identity of each query (equal for equal inputs), `others` the further products that were chosen for the query, `known` all
-    that is no negative of it when it is shown as text, image or text+image (what it shows of these), `weight` (P,), how much each
-    pair counts (None: all alike), and `asker` (P,), the product that a query was made of (None: shoppers asked)."""
+    identity of each query (equal for equal inputs), `others` the further products that were chosen for the query, `known` the
+    lists of what is no negative of it when it is shown as text, image or text+image (what it shows of these), `weight` (P,), how
+    much each pair counts (None: all alike), and `asker` (P,), the product that a query was made of (None: shoppers asked)."""
 
     queries: Parts
     item: np.ndarray
     query: np.ndarray
     others: Others
-    known: Mapping[str, Lists]
+    known: Mapping[str, Sequence[Lists]]
     weight: np.ndarray | None = None
     asker: np.ndarray | None = None
 
@@ -49,7 +50,7 @@ class PairTable:
 
     def fingerprint(self) -> str:
         """Identity of the pairs, which a run's checkpoint belongs to."""
-        lists = [part for one in (self.others.lists, *self.known.values()) for part in one.content()]
+        lists = [part for one in (self.others.lists, *chain(*self.known.values())) for part in one.content()]
         parts = (self.item, self.query, self.others.own, self.weight, self.asker)
         return content_hash(*lists, *(b"" if part is None else part.tobytes() for part in parts))
 
