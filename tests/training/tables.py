@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from openmoon.data.lists import Lists, Others
-from openmoon.data.views import Parts
+from openmoon.data.views import ASKED, Parts
 from openmoon.training.posttrain import PairTable
 
 
@@ -15,7 +15,7 @@ def pair_table(queries: Parts, item: np.ndarray, query: np.ndarray) -> PairTable
     """Pairs, with what else their query was answered with."""
     owner, other = np.nonzero((query[:, None] == query) & (item[:, None] != item))
     others = Lists.group(owner, item[other], len(item))
-    known = {key: [others] for key in ("text", "image", "text+image")}
+    known = {key: [others] for key in ASKED}
     return PairTable(queries, item, query, Others(others, np.full(len(item), -1)), known)
 
 

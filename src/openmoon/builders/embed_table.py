@@ -27,8 +27,8 @@ from openmoon.serving.vectors import PRODUCT, QUERY, Finished, VectorWriter, exi
 CHUNK = 512  # rows whose picture files are in memory at once
 Key = tuple[str | None, ...]
 Rows = list[tuple[str | None, ...]]
-PROBLEMS = (*PRODUCT, *QUERY, "reason")
 """Keys with one more value each: a content hash, or the reason why something cannot be used."""
+PROBLEMS = (*PRODUCT, *QUERY, "reason")
 
 
 class Embedder(NamedTuple):

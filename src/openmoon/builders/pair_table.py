@@ -10,7 +10,7 @@ import polars as pl
 from openmoon.config import Action, PosttrainConfig, Spare
 from openmoon.data.lists import Lists
 from openmoon.data.pairs.beside import also_chosen, answers_of, chosen_in_visits
-from openmoon.data.views import Column, Parts, codes
+from openmoon.data.views import ASKED, Column, Parts, codes
 from openmoon.training.posttrain import Mix, PairTable
 
 
@@ -31,7 +31,7 @@ def pair_table(
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
     query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
-    known: dict[str, list[Lists]] = {view: [] for view in ("text", "image", "text+image")}
+    known: dict[str, list[Lists]] = {view: [] for view in ASKED}
     if spare in ("answers", "visits"):
         mates = [chosen_in_visits(pairs, chosen)] if spare == "visits" else []
         known = {view: [answers, *mates] for view, answers in answers_of(pairs, chosen, others.lists).items()}

@@ -67,7 +67,7 @@ def training_pairs(work: Workspace, encoder: ProductEncoder | None) -> TrainingP
     if shares is not None:
         pairs = ledger.apply("match categories", pairs, lambda p: cleaning.match_categories(p, shares))
     if config.objectives == "mix" and len(pairs):
-        fits = build_mix(config).probabilities(pair_table(pairs, chosen), work.parts).sum(1) > 0.5
+        fits = build_mix(config).probabilities(pair_table(pairs, chosen, spare="nothing"), work.parts).sum(1) > 0.5
         if not fits.all():
             pairs = ledger.apply("views of the mix", pairs, lambda p: p.filter(pl.Series(fits)))
     return TrainingPairs(pairs, ledger, chosen, shares)

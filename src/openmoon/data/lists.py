@@ -48,9 +48,14 @@ class Lists:
         row; rows of one list and one `by` share what is left."""
         width = int(by.max(initial=0)) + 1
         distinct, which = np.unique(self.place(np.arange(len(self))) * width + by, return_inverse=True)
-        values, owner = Lists(self.start, self.values).of(distinct // width)
+        values, owner = self.each.of(distinct // width)
         kept = keeps(values, (distinct % width)[owner])
         return Lists.group(owner[kept], values[kept], len(distinct), which)
+
+    @property
+    def each(self) -> Lists:
+        """The lists themselves, each the row of its number."""
+        return Lists(self.start, self.values)
 
     def content(self) -> list[bytes]:
         """What tells these lists from others."""
@@ -83,20 +88,14 @@ class Lists:
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """(B, count) values drawn with replacement from the lists of `rows` (B,); -1 where a list is empty."""
         size = self.sizes(rows)[:, None]
-        return self._at(rows, (rng.random((len(rows), count)) * size).astype(np.int64), size > 0)
+        return self.at(rows, (rng.random((len(rows), count)) * size).astype(np.int64), size > 0)
 
-    def draw_other(self, rows: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(B,) a value of each list but that at place `own` (B,) of it, -1 where none is left out; -1 where nothing is left."""
-        size = self.sizes(rows) - (own >= 0)
-        place = (rng.random(len(rows)) * size).astype(np.int64)
-        return self._at(rows, place + ((own >= 0) & (place >= own)), size > 0)
-
-    def _at(self, rows: np.ndarray, place: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """The values at some places of the lists of `rows`, -1 where nothing is `there`."""
+    def at(self, rows: np.ndarray, within: np.ndarray, there: np.ndarray) -> np.ndarray:
+        """(B, n) the values at places `within` (B, n) the lists of `rows` (B,), -1 where nothing is `there` (B, 1)."""
         if not len(self.values):
-            return np.full(place.shape, -1)
-        first = self.start[self.place(rows)].reshape(-1, *[1] * (place.ndim - 1))
-        return np.where(there, self.values[np.minimum(first + place, len(self.values) - 1)], -1)
+            return np.full(within.shape, -1)
+        place = self.start[self.place(rows)][:, None] + within
+        return np.where(there, self.values[np.minimum(place, len(self.values) - 1)], -1)
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,14 @@ class Others:
     @property
     def filled(self) -> np.ndarray:
         """(P,) bool: rows with others."""
-        return self.lists.sizes(np.arange(len(self.own))) > (self.own >= 0)
+        return self._count(np.arange(len(self.own))) > 0
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B,) one of the others of each of `rows` (B,), -1 where there is none."""
-        return self.lists.draw_other(rows, self.own[rows], rng)
+        count, own = self._count(rows), self.own[rows]
+        within = (rng.random(len(rows)) * count).astype(np.int64)
+        within += (own >= 0) & (within >= own)
+        return self.lists.at(rows, within[:, None], count[:, None] > 0)[:, 0]
+
+    def _count(self, rows: np.ndarray) -> np.ndarray:
+        return self.lists.sizes(rows) - (self.own[rows] >= 0)

@@ -25,3 +25,8 @@ def _clean(text: pl.Expr) -> pl.Expr:
 
 def _attributes_text(attributes: str) -> str:
     return ", ".join(f"{name}: {value}" for name, value in json.loads(attributes).items())
+
+
+def is_torn(text: str) -> bool:
+    """Whether a text holds half a character (a lone surrogate), which JSON can carry and no file of text can hold."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)

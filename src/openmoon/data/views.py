@@ -13,6 +13,7 @@ from openmoon.data.blend import Blend
 from openmoon.io import hash_number
 
 Column = npt.NDArray[np.object_]  # of str | None
+ASKED = ("text", "image", "text+image")  # how a query of words and a photo can be shown
 
 
 def identities(column: Column) -> npt.NDArray[np.int64]:

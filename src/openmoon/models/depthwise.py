@@ -1,4 +1,4 @@
-"""Depthwise convolution for fine-tuning on a CPU, where torch's own spends most of a backward pass on two things.
+"""Depthwise convolution for fine-tuning on a CPU, where torch's own loses much of a backward pass with two things.
 
 oneDNN has a fast gradient of depthwise weights for kernels up to three columns wide; a wider one falls back to code that takes
 ten times as long. So the gradient is taken in stripes of three columns. And what is padded more on one side than on the other is

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from openmoon.data.text import is_torn
 from openmoon.errors import UserError
 
 Picture = Path | bytes | Image.Image | np.ndarray
@@ -45,7 +46,7 @@ def as_input(value: Any, index: int) -> Input:
     if isinstance(image, np.ndarray) and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size):
         raise UserError(f"inputs[{index}].image: expected an (H, W, 3) array of uint8, got {image.shape} of {image.dtype}.")
     text = text.strip() if text else None
-    if text and any("\ud800" <= letter <= "\udfff" for letter in text):
+    if text and is_torn(text):
         raise UserError(f"inputs[{index}].text: holds half a character (a lone surrogate): {text!r}.")
     if not text and image is None:
         raise UserError(f"inputs[{index}]: neither text nor picture; give at least one.")

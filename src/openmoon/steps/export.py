@@ -63,10 +63,12 @@ def export(recipe: Recipe, out: Path | None = None, encoder_folder: Path | None 
     """Write the graphs to `out` (default `<workdir>/onnx-export`) and measure them on held-out products: torch, ONNX in float,
     and with `int8` ONNX in int8. The figures go to `report.json` beside the graphs."""
     work = open_workspace(recipe, labels=True)
-    encoder = load_latest(work) if encoder_folder is None else ProductEncoder.from_pretrained(encoder_folder)
-    require_size(encoder, work)
-    if encoder_folder is not None:
+    if encoder_folder is None:
+        encoder = load_latest(work)
+    else:
+        encoder = ProductEncoder.from_pretrained(encoder_folder)
         warn_if_foreign("--encoder", encoder_folder, work)
+    require_size(encoder, work)
     folder = out or recipe.workdir / "onnx-export"
     console.print("  writing graphs" + (" and their int8 copies" if int8 else ""))
     save_onnx(encoder, folder, (lambda: calibration(work)) if int8 else None)

@@ -142,7 +142,7 @@ def _category_shares(work: Workspace, impressions: dict[str | None, float], foun
 
 
 def _mix_counts(work: Workspace, config: PosttrainConfig, found: TrainingPairs) -> pl.DataFrame:
-    table = pair_table(found.pairs, found.chosen)
+    table = pair_table(found.pairs, found.chosen, spare="nothing")
     chances = build_mix(config).probabilities(table, work.parts)
     drawn = chances.sum(0) / max(chances.sum(), 1)
     full = [int((table.asks(m.query) & work.parts.has(m.item, complete=True)[table.item]).sum()) for m in config.mix]

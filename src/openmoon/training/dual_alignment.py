@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.views import Parts, Views, identities
+from openmoon.data.views import ASKED, Parts, Views, identities
 from openmoon.errors import UserError
 from openmoon.losses.dual_alignment import (
     AlignmentMatrix,
@@ -80,7 +80,7 @@ def dual_alignment_objective(
     has_both, wordless = items.has(WHOLE, complete=True), ~pairs.queries.has("text")
     shares = (1 - terms.less, 0.6 * terms.less, 0.4 * terms.less)
     words, photos = identities(pairs.queries.texts["text"]), identities(pairs.queries.images)
-    asks = {view: pairs.queries.has(view, complete=True) for view in ("text", "image", "text+image")}
+    asks = {view: pairs.queries.has(view, complete=True) for view in ASKED}
     titled = items.has("title")
 
     def products_shown(products: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Views:

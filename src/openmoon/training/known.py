@@ -28,9 +28,8 @@ class Known:
         for one in products:
             distinct, place = np.unique(one.place(rows), return_inverse=True)
             which.append(place[:, None] + sum(map(len, sizes)) - 1)
-            lists = Lists(one.start, one.values)
-            sizes.append(lists.sizes(distinct))
-            found.append(spus[lists.of(distinct)[0]])
+            sizes.append(one.each.sizes(distinct))
+            found.append(spus[one.each.of(distinct)[0]])
         parts = np.concatenate(sizes).cumsum(), np.concatenate(found).astype(np.int64), np.concatenate(which, 1)
         return cls(*(torch.from_numpy(part) for part in parts))
 

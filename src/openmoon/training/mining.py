@@ -70,9 +70,9 @@ def _right(
     some: np.ndarray, item: np.ndarray, spus: np.ndarray, known: Sequence[Lists], rivals: np.ndarray
 ) -> np.ndarray:
     """(B, R) bool: rivals of the SPU of the pair's item, or of one that is known to be right for its query."""
-    found = [lists.of(some) for lists in known]
-    owner = np.concatenate([np.arange(len(some)), *(of for _, of in found)])
-    spu = np.concatenate([spus[item[some]], *(spus[others] for others, _ in found)])
+    answers = [lists.of(some) for lists in known]
+    owner = np.concatenate([np.arange(len(some)), *(of for _, of in answers)])
+    spu = np.concatenate([spus[item[some]], *(spus[others] for others, _ in answers)])
     codes, rival_code = np.unique(spus[rivals], return_inverse=True)
     at = np.searchsorted(codes, spu)
     found = (at < len(codes)) & (codes[np.minimum(at, len(codes) - 1)] == spu)

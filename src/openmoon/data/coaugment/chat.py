@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from openmoon.data.text import is_torn
+
 FATAL = frozenset({301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405})
 UNPAID = "insufficient_quota"  # a 429 that no waiting helps
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})  # worth another try
@@ -103,6 +105,6 @@ def text_of(response: bytes) -> str:
                       "cut off in the middle; raise max_tokens in augment.texts.endpoint.parameters", own=filtered)  # fmt: skip
     if not text:
         raise Failure("empty answer")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if is_torn(text):
         raise Failure("holds letters that are none (lone surrogates)")
     return text

@@ -72,4 +72,3 @@ def _shared(pairs: pl.DataFrame, found: pl.DataFrame, query: Sequence[str]) -> L
     which = pairs.join(distinct, on=query, how="left", nulls_equal=True, maintain_order="left")["list"].fill_null(len(distinct))
     owners, items, nothing = owner.to_numpy().astype(np.int64), found["item"].to_numpy(), len(distinct)
     return Lists.group(owners, items, nothing + 1, which.to_numpy().astype(np.int64))
-
