@@ -33,6 +33,18 @@ def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
         assert not any(pair_table(pairs, pairs, spare=spare).known.values())
     visits = pair_table(pairs, pairs, spare="visits")
     assert answers(visits, "text") == [{2, 3}, {1, 2}, {1, 2, 3}]
-    assert answers(visits, "image") == [set(), {1, 2}, {1}]
+    assert answers(visits, "image") == [{3}, {1, 2}, {1, 2}]
     no_sessions = pairs.with_columns(visits=pl.lit([], pl.List(pl.String)))
     assert answers(pair_table(no_sessions, no_sessions, spare="visits"), "text") == answers(table, "text")
+
+
+def test_pairs_of_one_long_session_share_what_was_chosen_in_it() -> None:
+    """A robot's: a list for each of its pairs would take the square of their number."""
+    count, names = 500, [f"query {n}" for n in range(500)]
+    pairs = pl.DataFrame({
+        "query_text": names, "query_image_key": [None] * count, "item": range(count), "asked_text": names,
+        "visits": [["day"]] * count,
+    }, schema_overrides={"query_image_key": pl.String})  # fmt: skip
+    own, mates = pair_table(pairs, pairs, spare="visits").known["text"]
+    assert len(own.values) == len(mates.values) == count
+    assert (mates.sizes(np.arange(count)) == count).all()

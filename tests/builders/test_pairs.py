@@ -17,6 +17,7 @@ from openmoon.builders.pair_table import pair_table
 from openmoon.builders.pairs import pair_scores, training_pairs
 from openmoon.builders.workspace import open_workspace
 from openmoon.config import Recipe
+from openmoon.training.distributed import ALONE
 from openmoon.training.negatives import LEFT, ClassPool, FromLog
 
 PRODUCTS = 40
@@ -65,7 +66,7 @@ def test_negatives_are_what_the_log_and_the_recipe_say(folder: Path) -> None:
 
     featurize: Any = SimpleNamespace(encoder=SimpleNamespace(dims=[4, 8], eval=lambda: None), vectors=vectors)
     assert settings.posttrain is not None
-    hard, mined = build_negatives(settings.posttrain, work, found, table, featurize)
+    hard, mined = build_negatives(settings.posttrain, work, found, table, featurize, ALONE)
     left, pool = hard.sources[LEFT], hard.sources["class pool"]
     assert list(hard.sources) == [LEFT, "class pool", "mined"]
     assert isinstance(left, FromLog)
@@ -86,7 +87,7 @@ def test_negatives_are_what_the_log_and_the_recipe_say(folder: Path) -> None:
     assert (hard.triplet.margin, hard.triplet.weight, hard.triplet.dims) == (0.3, 2.0, (4, 8))
     plain = recipe(folder).posttrain
     assert plain is not None
-    bare, none = build_negatives(plain, work, found, table, featurize)
+    bare, none = build_negatives(plain, work, found, table, featurize, ALONE)
     assert not bare.sources
     assert bare.triplet is None
     assert none is None

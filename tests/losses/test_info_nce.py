@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from openmoon.losses import info_nce, matryoshka, symmetric_info_nce
+from openmoon.losses import info_nce, matryoshka
 from openmoon.losses.temperature import FLOOR, Temperature
 from tests.losses.plain import assert_parity, batch, identities
 
@@ -41,16 +41,6 @@ def test_parity_with_loops(items: int, masked: bool, corrected: bool) -> None:
         lambda q, p, t: info_nce(q, p, t, ignore=ignore, log_q=log_q),
         lambda q, p, t: by_loops(q, p, t, ignore, log_q),
         *batch(items=items), TAU,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_symmetric_is_the_mean_of_both_directions(masked: bool) -> None:
-    ignore = identities() if masked else None
-    assert_parity(
-        lambda a, b, t: symmetric_info_nce(a, b, t, ignore),
-        lambda a, b, t: (by_loops(a, b, t, ignore) + by_loops(b, a, t, ignore)) / 2,
-        *batch(), TAU,
     )  # fmt: skip
 
 

@@ -53,6 +53,33 @@ def test_pictures_and_texts_start_in_dimensions_of_their_own(tiny_config) -> Non
     torch.testing.assert_close(texts @ both.T, texts @ texts.T / 2, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("texts", [False, True])
+def test_a_fusion_wider_than_its_trunks_keeps_all_that_they_say(tiny_config, texts: bool) -> None:  # type: ignore[no-untyped-def]
+    from openmoon.models.encoder import build_encoder
+
+    wide = tiny_config.fusion.model_copy(update={"width": 64})
+    encoder = build_encoder(tiny_config.model_copy(update={"fusion": wide, "dims": [64]}))
+    image = pooled_features(tokens(200, 24))
+    text = pooled_features(tokens(100, encoder.text.dim, seed=1)) if texts else None
+    start_from_data(encoder.fusion, image, text)
+    projected = encoder.fusion.image_in[1](image).detach()
+    centred = image - image.mean(0)
+    scale = projected.square().sum() / centred.square().sum()
+    torch.testing.assert_close(projected @ projected.T, scale * centred @ centred.T, atol=1e-3, rtol=1e-3)
+
+
+def test_pictures_that_are_all_the_same_stay_as_they_were(tiny_config) -> None:  # type: ignore[no-untyped-def]
+    """A shop of placeholders: no component tells them apart, and none may be blown up."""
+    from openmoon.models.encoder import build_encoder
+
+    encoder = build_encoder(tiny_config)
+    before = encoder.fusion.image_in[1].weight.clone()
+    text = pooled_features(tokens(100, encoder.text.dim, seed=1))
+    start_from_data(encoder.fusion, pooled_features(tokens(1, 24)).repeat(50, 1), text)
+    torch.testing.assert_close(encoder.fusion.image_in[1].weight, before, rtol=0, atol=0)
+    assert (encoder.fusion.text_in[1](text).var(0) > 0).all(), "texts have every dimension"
+
+
 def test_few_rows_leave_the_rest_random_but_orthogonal(tiny_config) -> None:  # type: ignore[no-untyped-def]
     from openmoon.models.encoder import build_encoder
 

@@ -9,6 +9,7 @@ import torch
 from openmoon import ProductEncoder
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.views import Parts, Views
+from openmoon.errors import UserError
 from openmoon.models import tokens
 from openmoon.training import featurize as featurize_module
 from openmoon.training.featurize import Featurizer
@@ -60,6 +61,15 @@ def test_vectors_of_a_table(tables: tuple[Featurizer, Parts], tiny_encoder: Prod
     expected = tiny_encoder.encode([{"text": "bag", "image": pictures[4]}, pictures[1]])
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
     assert featurize.vectors(parts, "image", []).shape == (0, 8)
+
+
+def test_vectors_of_a_broken_encoder_are_refused(tables: tuple[Featurizer, Parts], tiny_encoder: ProductEncoder) -> None:
+    """Nothing is above what is not a number: such an encoder would have a perfect score."""
+    featurize, parts = tables
+    with torch.no_grad():
+        tiny_encoder.fusion.head.weight[0, 0] = torch.nan
+    with pytest.raises(UserError, match="training broke its weights"):
+        featurize.vectors(parts, "title+image", [4, 1])
 
 
 def test_a_table_is_read_in_batches(tables: tuple[Featurizer, Parts], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from openmoon.data.views import Views
 from openmoon.errors import UserError
+from openmoon.training import monitor
 from openmoon.training.loop import Schedule, fit
 from openmoon.training.optim import build_optimizer, rate
 from openmoon.training.plan import Encoded, Plan, StepOutput
@@ -95,6 +96,7 @@ def test_collapse_stops_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return Encoded(F.normalize(self.encoder(torch.ones(len(views), 6)), dim=1))
 
     monkeypatch.setattr(Training, "encode", collapsed)
+    monkeypatch.setattr(monitor, "ENOUGH", BATCH)
     with pytest.raises(UserError, match="collapsed"):
         Training(tmp_path, range(5), clip=1.0)
 

@@ -110,6 +110,9 @@ def _one_of_two(rank: int, folder: str) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     _, model = run(Path(folder), start=rank, world=World(rank, 2))
     torch.save(model.state_dict(), f"{folder}/weights-{rank}.pt")
+    scores = [0.1, 0.5, 0.4, 0.5 + 1e-12 * rank, 0.3]
+    progress, _ = run(Path(folder) / f"own-{rank}", scores=scores, patience=2, world=World(rank, 2))
+    assert (progress.best_step, progress.step) == (5, 15), "the leader's score decides"
     torch.distributed.destroy_process_group()
 
 
@@ -126,6 +129,12 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     again, _ = run(tmp_path)
     assert again.step == first.step == 20
     assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda parameters, clip: torch.tensor(float("inf")))
+    with pytest.raises(UserError, match="posttrain, step 1: the gradient is inf"):
+        run(tmp_path)
 
 
 def test_the_best_validation_wins_and_patience_stops(tmp_path: Path) -> None:

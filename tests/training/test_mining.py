@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import hypothesis.strategies as st
 import numpy as np
 import torch
 from hypothesis import given
+from torch import Tensor
 
 from openmoon.data.lists import Lists
 from openmoon.training import mining
+from openmoon.training.distributed import World
 from openmoon.training.mining import Mined, MinedNegatives, mine
 
 N, P, DEPTH, MARGIN = 20, 15, 3, 0.05
@@ -67,3 +71,20 @@ def test_all_of_a_row_are_drawn() -> None:
     mined = MinedNegatives(1, 4, 50, 10, lambda: Mined(np.array([[3, 5, 7, -1]], np.int32), {}))
     mined.before_step(0)
     assert set(mined.draw(np.array([0]), np.random.default_rng(0))[0]) == {3, 5, 7}
+
+
+class Follower(World):
+    """A process that is told a table of ones."""
+
+    def agree(self, parameters: Iterable[Tensor]) -> None:
+        for parameter in parameters:
+            parameter.fill_(1)
+
+
+def test_over_several_processes_the_leader_mines_for_all() -> None:
+    def mine_for_myself() -> Mined:
+        raise AssertionError("mined by its own rounding")
+
+    follower = MinedNegatives(2, 2, 3, 10, mine_for_myself, Follower(1, 2))
+    assert follower.before_step(0) == {}
+    assert (follower.table == 1).all()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from openmoon import space
 from openmoon.errors import UserError
 from openmoon.space import space_statistics
-from openmoon.training.monitor import check_alive
+from openmoon.training.monitor import ENOUGH, check_alive
 
 
 def test_known_spaces() -> None:
@@ -42,5 +42,10 @@ def test_mean_cosine_and_uniformity_against_a_loop(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("cosine", "rank"), [(0.999, 20.0), (0.3, 1.0)])
 def test_collapse_stops_the_run(cosine: float, rank: float) -> None:
     with pytest.raises(UserError, match="pretrain, step 7: the vectors collapsed"):
-        check_alive({"mean_cosine": cosine, "effective_rank": rank}, "pretrain", 7)
-    check_alive({"mean_cosine": 0.3, "effective_rank": 20.0}, "pretrain", 7)
+        check_alive({"mean_cosine": cosine, "effective_rank": rank}, ENOUGH, "pretrain", 7)
+    check_alive({"mean_cosine": 0.3, "effective_rank": 20.0}, ENOUGH, "pretrain", 7)
+
+
+def test_few_vectors_say_nothing_of_a_collapse() -> None:
+    """A small batch of one bestseller, or of three products."""
+    check_alive({"mean_cosine": 1.0, "effective_rank": 1.0}, ENOUGH - 1, "pretrain", 7)

@@ -16,9 +16,11 @@ from openmoon.data.blend import Blend
 from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts, Views
 from openmoon.io import hash_number
-from openmoon.losses import info_nce, matryoshka, same_identity
+from openmoon.losses import in_blocks, info_nce, matryoshka, same_identity
 from openmoon.losses.dual_alignment import load_balance
 from openmoon.models.experts import LOAD, PROBABILITY
+from openmoon.training import self_supervision
+from openmoon.training.balance import with_balanced_experts
 from openmoon.training.contrast import Contrast
 from openmoon.training.dual_alignment import Alignment, dual_alignment_objective
 from openmoon.training.filtering import SampleFilter
@@ -280,6 +282,10 @@ def test_views_of_the_chosen_pictures_find_each_other_beside_the_pairs() -> None
     same = torch.tensor([[spus[a] == spus[b] for b in products] for a in products])
     compare = partial(info_nce, temperature=0.1, ignore=same)
     torch.testing.assert_close(found["self_supervision"], 0.3 * matryoshka(compare, [first, second], [4, 8]).mean())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(self_supervision, "in_blocks", partial(in_blocks, cells=2 * len(products)))
+        divided = plan.loss([*encoded, Encoded(first), Encoded(second)]).losses
+    torch.testing.assert_close(divided["self_supervision"], found["self_supervision"])
     words = Parts({"rich": items().texts["rich"]}, column(*[None] * N))
     pictureless = with_self_supervision(alone, tau, pairs().item, words, spus, (8,), 0.3)
     assert len(pictureless(rows, np.random.default_rng(0), 0.0).views) == 2
@@ -287,14 +293,16 @@ def test_views_of_the_chosen_pictures_find_each_other_beside_the_pairs() -> None
 
 def test_experts_are_used_alike_under_the_mix_too() -> None:
     rows = np.array([1, 2, 5, 7, 8])
-    plan = posttraining_objective(Contrast(tau, (8,)), pairs(), items(), np.arange(N), mix(), balance=0.5)(
-        rows, np.random.default_rng(0), 0.0
-    )  # fmt: skip
-    routing = [torch.rand(5, 3, 1, 3, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in (1, 2)]
+    alone = posttraining_objective(Contrast(tau, (8,)), pairs(), items(), np.arange(N), mix())
+    beside = with_self_supervision(alone, tau, pairs().item, items(), np.arange(N), (8,), 0.3)
+    plan = with_balanced_experts(beside, 0.5)(rows, np.random.default_rng(0), 0.0)
+    routing = [torch.rand(len(views), 3, 1, 3, generator=torch.Generator().manual_seed(s), dtype=torch.float64)
+               for s, views in enumerate(plan.views)]  # fmt: skip
+    assert len(routing) == 4, "also the views that are compared beside the pairs"
     losses = plan.loss([Encoded(vectors(v), r) for v, r in zip(plan.views, routing, strict=True)]).losses
     every = torch.cat(routing)
     torch.testing.assert_close(losses["load balance"], 0.5 * load_balance(every[:, PROBABILITY], every[:, LOAD]))
-    assert set(loss_of(plan)) == {"info_nce"}
+    assert set(losses) == {"info_nce", "self_supervision", "load balance"}
 
 
 def test_pairs_count_by_their_weights() -> None:

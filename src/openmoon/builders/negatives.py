@@ -11,6 +11,7 @@ from openmoon.builders.workspace import Workspace
 from openmoon.config import PosttrainConfig
 from openmoon.console import console
 from openmoon.data.pairs.beside import not_chosen, same_category
+from openmoon.training.distributed import World
 from openmoon.training.featurize import Featurizer
 from openmoon.training.mining import Mined, MinedNegatives, mine
 from openmoon.training.negatives import LEFT, ClassPool, FromLog, HardNegatives, LeftBehind, Source
@@ -18,7 +19,7 @@ from openmoon.training.posttrain import PairTable
 
 
 def build_negatives(
-    config: PosttrainConfig, work: Workspace, found: TrainingPairs, table: PairTable, featurize: Featurizer
+    config: PosttrainConfig, work: Workspace, found: TrainingPairs, table: PairTable, featurize: Featurizer, world: World
 ) -> tuple[HardNegatives, MinedNegatives | None]:
     """The sources that `posttrain.negatives` names, for the training pairs (`table` is their training form), and the mined one,
     which is renewed and kept in checkpoints."""
@@ -45,7 +46,7 @@ def build_negatives(
     if wanted.mined:
         depth, margin = wanted.mined.depth, wanted.mined.margin
         mined = MinedNegatives(len(pairs), depth, wanted.mined.count, wanted.mined.every,
-                               lambda: _mine(work, table, featurize, depth, margin))  # fmt: skip
+                               lambda: _mine(work, table, featurize, depth, margin), world)  # fmt: skip
         sources["mined"] = mined
     triplet = LeftBehind(**config.triplet.model_dump(), dims=tuple(featurize.encoder.dims)) if config.triplet else None
     return HardNegatives(sources, triplet), mined

@@ -15,6 +15,7 @@ from openmoon.losses.dual_alignment import AlignmentMatrix
 from openmoon.losses.temperature import Temperature
 from openmoon.models.encoder import ProductEncoder
 from openmoon.training import dual_alignment, posttrain
+from openmoon.training.balance import with_balanced_experts
 from openmoon.training.contrast import Contrast
 from openmoon.training.filtering import SampleFilter
 from openmoon.training.negatives import HardNegatives
@@ -56,14 +57,14 @@ def build_objective(
             matrix = AlignmentMatrix(experts, len(dual_alignment.OBJECTIVES), config.alignment.sharpness)
             heads["alignment"] = matrix
         given = config.alignment.model_dump(exclude={"weighted", "sharpness"})
-        terms = dual_alignment.Alignment(**given, load_balance=config.load_balance)
+        terms = dual_alignment.Alignment(**given)
         objective = dual_alignment.dual_alignment_objective(contrast, pairs, items, spus, matrix, terms, hard)
     else:
-        objective = posttrain.posttraining_objective(
-            contrast, pairs, items, spus, mix, config.blend, hard, config.load_balance
-        )
+        objective = posttrain.posttraining_objective(contrast, pairs, items, spus, mix, config.blend, hard)
     if config.self_supervision:
         objective = with_self_supervision(
             objective, heads["temperature"], pairs.item, items, spus, encoder.dims, config.self_supervision
         )
+    if encoder.config.fusion.experts:
+        objective = with_balanced_experts(objective, config.load_balance)
     return Built(objective, heads, contrast)

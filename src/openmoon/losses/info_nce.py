@@ -26,8 +26,6 @@ def info_nce(
     `log_q` (N,) is subtracted from the logits: the logarithm of how often an item is met as a negative, so that popular
     ones are not pushed away for being popular (sampled-softmax correction). A query that blends two pictures has a
     `second` positive column (B,) and finds the first by `share` (B,) in 0..1, the second by the rest.
-
-    Of views of equal standing `symmetric_info_nce` takes the mean of both directions.
     """
     positive = own_columns(queries) if positive is None else positive
     logits = queries @ items.T / temperature
@@ -39,9 +37,3 @@ def info_nce(
     if second is None or share is None:
         return loss
     return share * loss + (1 - share) * F.cross_entropy(logits, second, reduction="none")
-
-
-def symmetric_info_nce(first: Tensor, second: Tensor, temperature: Tensor | float, ignore: Tensor | None = None) -> Tensor:
-    """InfoNCE in both directions, averaged, for views of equal standing such as picture and text; (B,). `ignore` (B, B)."""
-    back = None if ignore is None else ignore.T
-    return (info_nce(first, second, temperature, ignore=ignore) + info_nce(second, first, temperature, ignore=back)) / 2

@@ -26,27 +26,33 @@ def pooled_features(tokens: Tokens) -> Tensor:
 def start_from_data(fusion: Fusion, image: Tensor | None, text: Tensor | None) -> None:
     """Set the input projections from pooled features (N, D) of training pictures and texts; None leaves one as it is.
 
-    Where both are given they get every second dimension each. Directions that N rows cannot determine stay random, orthogonal
-    to the others. Where vector and fusion have one width the head becomes the identity.
+    So does a side whose rows are all the same, which has no components. Where both have some they get every second dimension
+    each. Directions that N rows cannot determine stay random, orthogonal to the others; dimensions beyond what a trunk has start
+    at zero. Where vector and fusion have one width the head becomes the identity.
     """
-    sides = [(image, fusion.image_in[1]), (text, fusion.text_in[1])]
-    both = image is not None and text is not None
-    for place, (features, project) in enumerate(sides):
+    given = [None if side is None else side.double() for side in (image, text)]
+    sides = [None if side is None or not _vary(side) else side for side in given]
+    step = sum(side is not None for side in sides)
+    for place, (features, project) in enumerate(zip(sides, (fusion.image_in[1], fusion.text_in[1]), strict=True)):
         if features is not None:
-            own = slice(place, None, 2) if both else slice(None)
-            _set_principal(project, features.double(), own)  # type: ignore[arg-type]
+            _set_principal(project, features, place if step == 2 else 0, step)  # type: ignore[arg-type]
     if fusion.head.weight.shape[0] == fusion.head.weight.shape[1]:
         nn.init.eye_(fusion.head.weight)
 
 
-def _set_principal(project: nn.Linear, features: Tensor, own: slice) -> None:
-    mean, count = features.mean(0), len(range(project.out_features)[own])
+def _vary(features: Tensor) -> bool:
+    return bool((features - features.mean(0)).square().sum() > 1e-9 * features.square().sum())
+
+
+def _set_principal(project: nn.Linear, features: Tensor, first: int, step: int) -> None:
+    own = torch.arange(first, project.out_features, step)[: features.shape[1]]
+    mean, count = features.mean(0), len(own)
     centred = features - mean
     directions = torch.linalg.svd(centred, full_matrices=False).Vh[:count]
     # random rows complete the basis where there are fewer directions than outputs
     basis = torch.linalg.qr(torch.cat([directions, project.weight.double()]).T).Q.T[:count]
     projected = centred @ basis.T
-    scale = (project.out_features / projected.square().sum(1).mean().clamp(min=1e-12)).sqrt()
+    scale = (project.out_features / projected.square().sum(1).mean()).sqrt()
     for parameter, values in ((project.weight, basis * scale), (project.bias, -(basis @ mean) * scale)):
         parameter.zero_()
         parameter[own] = values.to(parameter)

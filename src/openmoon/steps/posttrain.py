@@ -55,7 +55,7 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
         if starts_untrained(recipe):
             start_fusion(featurize, learnt)
-        negatives, mined = build_negatives(config, work, found, table, featurize)
+        negatives, mined = build_negatives(config, work, found, table, featurize, world)
     built = build_objective(config, encoder, table, items, work.spus, mix, negatives)
     return train_stage(
         "posttrain", work, featurize, config, len(table), built.heads, built.objective,

@@ -27,7 +27,7 @@ from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives, Weigh
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
-from openmoon.training.posttrain import PairTable, balanced
+from openmoon.training.posttrain import PairTable
 
 WHOLE = "rich+image"  # a product with all that it has
 # how a product meets a photo without words: at times with less than all, so that it is also found by its picture alone
@@ -45,7 +45,6 @@ class Alignment:
 
     less: float = 0.5
     within: float = 0.3
-    load_balance: float = 0.01
     weight_balance: float = 0.1
     sparsity: float = 0.01
     naive: bool = False
@@ -122,16 +121,14 @@ def dual_alignment_objective(
             return pairs.weigh(losses, rows[some])
 
         def loss(encoded: Sequence[Encoded]) -> StepOutput:
-            extra = Extra.of(encoded[-1].vectors, codes) if len(beside.owner) else None
+            whole, extra = encoded[0].vectors, Extra.of(encoded[-1].vectors, codes) if len(beside.owner) else None
             output = _loss(contrast, meetings, encoded, matrix, terms, progress, weigh, extra)
             if hard.triplet is not None and extra is not None:
-                answers = encoded[0].vectors
-                found = [hard.triplet(encoded[m.query].vectors, m.among, answers, beside, extra, weigh)
+                found = [hard.triplet(encoded[m.query].vectors, m.among, whole, beside, extra, weigh)
                          for m in meetings if m.among is not None and np.isin(beside.owner[beside.left], m.among).any()]
-                output.losses["triplet"] = torch.stack(found).mean() if found else answers.sum() * 0
-            contrast.remember(encoded[0].vectors, batch.to(encoded[0].vectors.device))
-            output.figures.update(hard.figures(beside, len(rows)))
-            return output
+                output.losses["triplet"] = torch.stack(found).mean() if found else whole.sum() * 0
+            contrast.remember(whole, batch.to(whole.device))
+            return StepOutput(output.losses, whole[views[0].distinct()], output.figures | hard.figures(beside, len(rows)))
 
         return Plan(views, loss)
 
@@ -156,7 +153,7 @@ def _loss(
         found[meeting.objective] = weigh(compared.losses, meeting.among).mean()
         figures |= {f"{name}, {OBJECTIVES[meeting.objective]}": v for name, v in contrast.figures(compared).items()}
     weights = whole.new_ones(len(OBJECTIVES))
-    losses = balanced(encoded, terms.load_balance)
+    losses: dict[str, Tensor] = {}
     if matrix is not None:
         served = matrix()
         weights = objective_weights(_usage(meetings, encoded), served)

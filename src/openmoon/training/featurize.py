@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from openmoon.data.views import Parts, Views
+from openmoon.errors import UserError
 from openmoon.models.encoder import ProductEncoder
 from openmoon.models.tokens import by_length
 from openmoon.training.plan import Encoded
@@ -45,10 +46,13 @@ class Featurizer:
     def vectors(
         self, parts: Parts, view: str, rows: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None
     ) -> np.ndarray:
-        """(N, dim) float32 of `rows` of `parts` under `view`; pictures are augmented when `rng` is given."""
-        return np.concatenate(
-            [np.empty((0, self.encoder.dim), np.float32), *self._batches(parts, view, np.asarray(rows), rng)]
-        )
+        """(N, dim) float32 of `rows` of `parts` under `view`; pictures are augmented when `rng` is given. `UserError` where
+        one is not finite: ranked by such vectors, everything would come first."""
+        batches = self._batches(parts, view, np.asarray(rows), rng)
+        found = np.concatenate([np.empty((0, self.encoder.dim), np.float32), *batches])
+        if not np.isfinite(found).all():
+            raise UserError("the encoder's vectors hold NaN or infinity: training broke its weights; lower lr and trunk_lr.")
+        return found
 
     def _batches(
         self, parts: Parts, view: str, rows: np.ndarray, rng: np.random.Generator | None

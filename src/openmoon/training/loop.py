@@ -128,7 +128,7 @@ def fit(
     world.agree(trained_weights(module).values())
     log = MetricsLog(folder, schedule.stage, progress.step) if world.leads else None
     if progress.step == 0:
-        _validate(module, validate, progress, schedule, log)
+        _validate(module, validate, progress, schedule, log, world)
     started = time.perf_counter() - progress.seconds
     while progress.step < schedule.total and not progress.stopped:
         before = time.perf_counter()
@@ -143,7 +143,7 @@ def fit(
         if log:
             log.write(progress.step, **values)
         if progress.step % (schedule.validate_every or schedule.epoch) == 0 or progress.step == schedule.total:
-            _validate(module, validate, progress, schedule, log)
+            _validate(module, validate, progress, schedule, log, world)
         on_step(progress.step, schedule.total, f"loss {values['loss']:.3f}  best {progress.best:.3f}")
         progress.seconds = time.perf_counter() - started
         if progress.step % schedule.checkpoint_every == 0 or progress.step == schedule.total or progress.stopped:
@@ -181,6 +181,8 @@ def _step(
     trained = [p for p in module.parameters() if p.requires_grad]
     world.average_gradients(trained)
     norm = torch.nn.utils.clip_grad_norm_(trained, clip)
+    if not torch.isfinite(norm):
+        raise UserError(f"{stage}, step {step + 1}: the gradient is {norm.item()}; lower {stage}.lr or {stage}.trunk_lr.")
     optimizer.step()
     losses = {name: value.item() for name, value in output.losses.items()}
     values = {
@@ -192,7 +194,7 @@ def _step(
     }
     if step % STATISTICS_EVERY == 0:
         statistics = space_statistics(output.vectors.detach().float())
-        check_alive(statistics, stage, step + 1)
+        check_alive(statistics, len(output.vectors), stage, step + 1)
         values |= statistics
     return values
 
@@ -215,8 +217,8 @@ def _update_average(progress: Progress, module: nn.Module, decay: float) -> None
 
 def _validate(
     module: nn.Module, validate: Callable[[], dict[str, float]], progress: Progress, schedule: Schedule,
-    log: MetricsLog | None,
-) -> None:
+    log: MetricsLog | None, world: World,
+) -> None:  # fmt: skip
     current = {name: value.clone() for name, value in trained_weights(module).items()}
     averaged = progress.average or current
     module.load_state_dict(averaged, strict=False)
@@ -226,8 +228,10 @@ def _validate(
     module.load_state_dict(current, strict=False)
     if log:
         log.write(progress.step, val=metrics)
-    if metrics["score"] > progress.best:
-        progress.best, progress.best_step, progress.stale = metrics["score"], progress.step, 0
+    score = torch.tensor(metrics["score"], dtype=torch.float64)
+    world.agree([score])  # or one process stops by its own rounding, while the others wait for it
+    if score.item() > progress.best:
+        progress.best, progress.best_step, progress.stale = score.item(), progress.step, 0
         progress.best_weights = {name: value.clone() for name, value in averaged.items()}
     else:
         progress.stale += 1

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from openmoon.data.lists import Lists
+from openmoon.training.distributed import ALONE, World
 
 BLOCK = 2_000_000  # scores at once
 
@@ -85,25 +86,29 @@ class MinedNegatives(nn.Module):
     """The table of mined negatives of P pairs, part of a run's checkpoint, and when it is renewed.
 
     `count` of each pair's `depth` hardest are drawn for a step. `renew` gives the table; it is called before the first step
-    and every `every` steps.
+    and every `every` steps. Over several processes the leader mines and the others take its table: by their own rounding they
+    might find another.
     """
 
     table: Tensor
 
-    def __init__(self, pairs: int, depth: int, count: int, every: int, renew: Callable[[], Mined]) -> None:
+    def __init__(self, pairs: int, depth: int, count: int, every: int, renew: Callable[[], Mined], world: World = ALONE) -> None:
         super().__init__()
         self.register_buffer("table", torch.full((pairs, depth), -1, dtype=torch.int32))
         self.count = count
         self.every = every
+        self.world = world
         self._renew = renew
 
     def before_step(self, step: int) -> dict[str, float]:
-        """Renew the table if it is time; the figures of the mining, for the log."""
+        """Renew the table if it is time; the figures of the mining, for the leader's log."""
         if step % self.every:
             return {}
-        found = self._renew()
-        self.table.copy_(torch.from_numpy(found.table))
-        return found.figures
+        found = self._renew() if self.world.leads else None
+        if found is not None:
+            self.table.copy_(torch.from_numpy(found.table))
+        self.world.agree([self.table])
+        return {} if found is None else found.figures
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, count) product rows for the pairs in `rows`; -1 where nothing was mined."""

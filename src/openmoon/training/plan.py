@@ -26,7 +26,8 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class StepOutput:
-    """Weighted losses by name, to be added up; the vectors that the monitor looks at; and figures for the log."""
+    """Weighted losses by name, to be added up; the vectors that the monitor looks at, of inputs that differ; and figures for the
+    log."""
 
     losses: dict[str, Tensor]
     vectors: Tensor

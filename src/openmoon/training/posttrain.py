@@ -14,8 +14,6 @@ from openmoon.data.blend import draw_partners
 from openmoon.data.lists import Lists, Others
 from openmoon.data.views import Parts, Views
 from openmoon.io import content_hash
-from openmoon.losses.dual_alignment import load_balance
-from openmoon.models.experts import LOAD, PROBABILITY
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
@@ -101,23 +99,14 @@ class Mix:
         return weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
 
 
-def balanced(encoded: Sequence[Encoded], weight: float) -> dict[str, Tensor]:
-    """`weight` times the load balance of the experts over all that a step encodes; nothing for a dense encoder."""
-    routings = [one.routing for one in encoded if one.routing is not None]
-    if not routings:
-        return {}
-    routing = torch.cat(routings)
-    return {"load balance": weight * load_balance(routing[:, PROBABILITY], routing[:, LOAD])}
-
-
 def posttraining_objective(
     contrast: Contrast, pairs: PairTable, items: Parts, spus: np.ndarray, mix: Mix, blend: float = 0.0,
-    hard: HardNegatives = NONE, balance: float = 0.01,
+    hard: HardNegatives = NONE,
 ) -> Objective:  # fmt: skip
     """The contrast of a batch of pairs, each shown under views drawn from `mix`. No negatives are the items of the same SPU,
     what the pair knows to be right, and those whose query or item looks the same under the views drawn. A share `blend` of the
     queries that are pictures alone is blended with another, and looks for the items of both. `hard` negatives are shown under the
-    view of the item that they stand beside. An encoder with experts is also to use them alike, by `balance`."""
+    view of the item that they stand beside."""
     chances = mix.probabilities(pairs, items).cumsum(1)
     if (chances[:, -1] < 0.5).any():
         raise ValueError("some pairs fit no combination of the mix; drop them before training")
@@ -160,8 +149,7 @@ def posttraining_objective(
             losses: dict[str, Tensor] = {contrast.loss: weigh(found.losses, everyone).mean()}
             if hard.triplet is not None and extra is not None:
                 losses["triplet"] = hard.triplet(queries, everyone, answers, beside, extra, weigh)
-            losses |= balanced(encoded, balance)
-            return StepOutput(losses, answers, contrast.figures(found) | hard.figures(beside, len(rows)))
+            return StepOutput(losses, answers[shown.distinct()], contrast.figures(found) | hard.figures(beside, len(rows)))
 
         return Plan(views, loss)
 

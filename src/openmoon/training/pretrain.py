@@ -9,14 +9,12 @@ the text meets these too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openmoon.data.views import Parts
-from openmoon.losses import matryoshka, same_identity, symmetric_info_nce
 from openmoon.training.contrast import codes_of
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 from openmoon.training.self_supervision import views_loss
@@ -70,9 +68,9 @@ def pretraining_objective(
                 codes = codes_of(spus[both], pictures[has_text[pictured]], views[1].identity()).to(first.device)
 
                 def meet(some: Tensor, side: Tensor) -> Tensor:
-                    same = same_identity(codes[:, some], codes[:, some])
-                    found = partial(symmetric_info_nce, temperature=temperature(), ignore=same)
-                    return image_text * matryoshka(found, [side[matched][some], others[0][some]], dims).mean()
+                    one, other, same = side[matched][some], others[0][some], codes[:, some]
+                    found = views_loss(one, other, same, temperature(), dims) + views_loss(other, one, same, temperature(), dims)
+                    return image_text * found / 2
 
                 losses["image_text"] = meet(torch.arange(len(both), device=first.device), first)
                 if supervise and told.sum() > 1:
@@ -80,7 +78,7 @@ def pretraining_objective(
             if supervise:
                 codes = codes_of(spus[pictured], pictures)
                 losses["self_supervision"] = self_supervision * views_loss(first, others[-1], codes, temperature(), dims)
-            return StepOutput(losses, first)
+            return StepOutput(losses, first[views[0].distinct()])
 
         return Plan(views, loss)
 

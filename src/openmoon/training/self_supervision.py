@@ -10,17 +10,21 @@ import numpy as np
 from torch import Tensor
 
 from openmoon.data.views import Parts
-from openmoon.losses import info_nce, matryoshka, same_identity
+from openmoon.losses import in_blocks, info_nce, matryoshka, same_identity
 from openmoon.training.contrast import codes_of
 from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
 
 
 def views_loss(first: Tensor, second: Tensor, codes: Tensor, temperature: Tensor, dims: Sequence[int]) -> Tensor:
-    """Mean InfoNCE of views (B, D) that each look for the second of their picture; what shares one of the identities `codes`
-    (K, B) is no negative."""
+    """Mean InfoNCE of views (B, D) that each look for the second of their input; what shares one of the identities `codes`
+    (K, B) is no negative. Large batches go in blocks."""
     codes = codes.to(first.device)
-    found = partial(info_nce, temperature=temperature, ignore=same_identity(codes, codes))
-    return matryoshka(found, [first, second], dims).mean()
+
+    def of(rows: Tensor) -> Tensor:
+        found = partial(info_nce, temperature=temperature, positive=rows, ignore=same_identity(codes[:, rows], codes))
+        return matryoshka(found, [first[rows], second], dims)
+
+    return in_blocks(of, len(first), len(second), first.device).mean()
 
 
 def with_self_supervision(

@@ -33,12 +33,13 @@ def answers_of(pairs: pl.DataFrame, chosen: pl.DataFrame, whole: Lists) -> dict[
 
 
 def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
-    """For each pair the rows (`item`) of the other products that were chosen in the sessions that it was chosen in."""
-    mates = chosen.select("visits", other="item").explode("visits").drop_nulls().unique(maintain_order=True)
-    visits = pairs.select("visits", "item").with_row_index("pair").explode("visits").drop_nulls()
-    found = visits.join(mates, on="visits", maintain_order="left_right").filter(pl.col("item") != pl.col("other"))
-    found = found.unique(["pair", "other"], maintain_order=True)
-    return Lists.group(found["pair"].to_numpy().astype(np.int64), found["other"].to_numpy().astype(np.int64), len(pairs))
+    """For each pair the rows (`item`) of the products that were chosen in the sessions that it was chosen in, its own among them:
+    a list that all pairs of the same sessions share, since a robot's session may be long."""
+    mates = chosen.select("visits", "item").explode("visits").drop_nulls().unique(maintain_order=True)
+    asked = pairs.select(sessions=pl.col("visits").list.unique().list.sort())
+    distinct = asked.unique(maintain_order=True)
+    found = distinct.with_columns(visits="sessions").explode("visits").join(mates, on="visits", maintain_order="left_right")
+    return _shared(asked, found.select("sessions", "item").unique(maintain_order=True), ["sessions"])
 
 
 def not_chosen(
