@@ -144,9 +144,10 @@ def hash_number(text: str) -> int:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a list that hold something, without the space around them. `UserError` where it is not UTF-8."""
+    """The lines of a list that hold something, without the space around them, or a byte order mark. `UserError` where it is not
+    UTF-8."""
     try:
-        return [line for row in path.read_text(encoding="utf-8").splitlines() if (line := row.strip())]
+        return [line for row in path.read_text(encoding="utf-8-sig").splitlines() if (line := row.strip())]
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from error
 

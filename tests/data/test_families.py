@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from openmoon.config import SplitConfig
-from openmoon.data.families import families, split_catalog
+from openmoon.data.families import families, split_catalog, with_looks
 from openmoon.data.image_cache import ImageCache
 
 
@@ -70,3 +70,19 @@ def test_what_pictures_look_like_is_computed_once(
     assert whole[:6] == first
     monkeypatch.setattr(ImageCache, "pixels", lambda *_: pytest.fail("the pixels were read again"))
     assert families(products["spu_id"], products["image_key"], ImageCache(cache.folder.parent, 64)).to_list() == whole
+
+
+def test_photos_that_look_the_same_are_one_query(pictured: tuple[pl.DataFrame, ImageCache]) -> None:
+    """Whichever table they are in; where look-alikes are not kept together, each is one of its own."""
+    products, cache = pictured
+    photos = products.select(query_image_key="image_key")
+    config = SplitConfig(val=0.2, test=0.3)
+    first, second = with_looks([photos[:3], photos[3:]], cache, config)
+    looks = [*first["query_look"], *second["query_look"]]
+    assert looks[1] == looks[4] in photos["query_image_key"]
+    assert looks[9] is None
+    assert len(set(looks)) == 9
+    (apart,) = with_looks([photos], cache, config.model_copy(update={"together": "spu"}))
+    assert apart["query_look"].equals(photos["query_image_key"].alias("query_look"))
+    (nothing,) = with_looks([photos[9:]], cache, config)
+    assert nothing["query_look"].to_list() == [None]

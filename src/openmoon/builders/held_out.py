@@ -44,13 +44,14 @@ def held_out_queries(work: Workspace) -> pl.DataFrame:
             console.print(f"  test queries: {found.height:,} of {labelled:,} labelled ones look for a test product")
         if work.shop.logs_queries:
             labelled = found.height
-            found, lost = without_seen(found, _taught(work))
-            for column, count in lost.items():
-                console.print(f"  test queries: {count:,} of {labelled:,} lose their {column}: trainings may have used it")
+            found, lost = without_seen(*work.with_looks(found, _taught(work)))
+            for what, count in lost.items():
+                console.print(f"  test queries: {count:,} of {labelled:,} lose their {what}: trainings may have used it")
+    if found.is_empty() and work.shop.queries is not None:
+        raise UserError(f"data.queries: of its {len(work.shop.queries):,} usable rows none asks for a product that is measured, "
+                        "in a way that no training may have used; label more, or leave data.queries out.")  # fmt: skip
     if found.is_empty():
-        raise UserError(
-            "evaluation: the test split has no query→item pair; raise data.split.test or name data.queries."
-        )
+        raise UserError("evaluation: the test split has no query→item pair; raise data.split.test or name data.queries.")
     return found.select("query_text", "product_id", query_image=work.shop.readable_paths("query_image"))
 
 

@@ -27,7 +27,8 @@ def shop_suite(recipe: Recipe) -> Suite:
     own = frozenset() if logged else frozenset({"text", "image"})
     if not logged:
         notes.append("nobody searched: the queries are the products' own titles and pictures")
-    return Suite(recipe.name, pool, queries, examples, attributes, own=own, split=recipe.data.split, notes=tuple(notes))
+    return Suite(recipe.name, pool, queries, examples, attributes, own=own, split=recipe.data.split,
+                 compared_at=recipe.encoder.image.size, notes=tuple(notes))  # fmt: skip
 
 
 def _labelled(work: Workspace) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:

@@ -14,7 +14,7 @@ import polars as pl
 from openmoon.config import Recipe
 from openmoon.console import bar, console, plain
 from openmoon.data.check import unreadable_rows
-from openmoon.data.families import split_catalog
+from openmoon.data.families import split_catalog, with_looks
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs.behaviour import behaviour_pairs, under_one_label
 from openmoon.data.schema import ACTIONS, QUERIES, REJECTED
@@ -51,9 +51,9 @@ class Workspace:
 
     @cached_property
     def pairs(self) -> pl.DataFrame:
-        """Query→item pairs from behaviour: query_text, query_image, query_image_key, product_id, count, users, visits, action,
-        latest, split, item (row of `items`), and asked_text, which stays when a rule takes the text away. `UserError` where
-        there is none, or a split has none."""
+        """Query→item pairs from behaviour: query_text, query_image, query_image_key, query_look, product_id, count, users,
+        visits, action, latest, split, item (row of `items`), and asked_text, which stays when a rule takes the text away.
+        `UserError` where there is none, or a split has none."""
         actions = self.recipe.posttrain.actions if self.recipe.posttrain else ["click", "cart", "purchase"]
         found = self.behaviour(actions)
         if found.is_empty():
@@ -84,7 +84,7 @@ class Workspace:
             everything, chosen = len(chosen), under_one_label(chosen)
             if tell and (lost := everything - len(chosen)):
                 console.print(f"  pairs: {lost:,} events left out, others of their pair are held out")
-        return self.with_picture_keys(behaviour_pairs(chosen, actions), tell)
+        return self.with_looks(self.with_picture_keys(behaviour_pairs(chosen, actions), tell))[0]
 
     def with_picture_keys(self, queries: pl.DataFrame, tell: bool = True) -> pl.DataFrame:
         """Add `query_image_key`, null where there is no readable picture; drop rows without a query left, and `tell` how many."""
@@ -95,6 +95,10 @@ class Workspace:
         if tell and (lost := len(keyed) - len(kept)):
             console.print(f"  [yellow]{lost:,} query→item pairs dropped[/]: no text, and their photo cannot be read")
         return kept
+
+    def with_looks(self, *tables: pl.DataFrame) -> list[pl.DataFrame]:
+        """`families.with_looks` of tables that have their picture keys."""
+        return with_looks(tables, self.images, self.recipe.data.split)
 
     @cached_property
     def categories(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Products that must stay in one split: those of one SPU, and those whose pictures look the same."""
+"""What must stay in one split: products of one SPU, and products and photos of queries whose pictures look the same."""
 
 from __future__ import annotations
 
@@ -44,6 +44,17 @@ def families(spus: pl.Series, keys: pl.Series, images: ImageCache) -> pl.Series:
     ])  # fmt: skip
     found = rows.with_columns(family=components(linked.to_numpy(), len(spus)))
     return found.select(pl.col("spu").min().over("family").alias("family")).to_series()
+
+
+def with_looks(tables: Sequence[pl.DataFrame], images: ImageCache, config: SplitConfig) -> list[pl.DataFrame]:
+    """Tables with `query_look` beside their `query_image_key`: equal for photos, of whichever table, that look the same where
+    `config` keeps look-alikes together, else the photo itself. A photo that an app compressed again is no new one."""
+    if config.by != "product" or config.together != "look-alikes":
+        return [table.with_columns(query_look="query_image_key") for table in tables]
+    keys = pl.concat([table["query_image_key"] for table in tables]).drop_nulls().unique(maintain_order=True)
+    known = pl.DataFrame({"query_image_key": keys, "look": look_alikes(keys.to_list(), images)})
+    known = known.select("query_image_key", query_look=pl.col("query_image_key").min().over("look"))
+    return [table.join(known, on="query_image_key", how="left", maintain_order="left") for table in tables]
 
 
 def split_catalog(products: pl.DataFrame, images: ImageCache, config: SplitConfig) -> pl.DataFrame:

@@ -53,7 +53,8 @@ def split_pairs(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Give every query→item pair a split such that no query, by text or by photo, is on two sides.
 
-    `pairs` needs query_text, query_image_key, product_id (and split, for `by: given`); `products` is product_id, split.
+    `pairs` needs query_text, query_look (equal for photos that look the same: `families.with_looks`), product_id (and split, for
+    `by: given`); `products` is product_id, split.
 
     - `by: product`: a pair goes where its product is. A query then belongs to the split that holds most of its pairs
       (ties: test, val, train); its pairs elsewhere are dropped.
@@ -74,7 +75,7 @@ def split_pairs(
     labelled = placed.filter(pl.col("split").is_not_null())
     counts["dropped, they have no split label"] = placed.height - labelled.height
     kept = labelled
-    for column, what in (("query_text", "text"), ("query_image_key", "photo")):
+    for column, what in (("query_text", "text"), ("query_look", "photo")):
         before = kept.height
         kept = _on_one_side(kept, column)
         counts[f"dropped, their query {what} belongs to another split"] = before - kept.height
@@ -89,18 +90,19 @@ def normalise_query(text: pl.Expr) -> pl.Expr:
 
 
 def without_seen(queries: pl.DataFrame, seen: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Take away texts and photos that occur in `seen`; queries of which nothing is left go.
+    """Take away texts, and photos by their looks, that occur in `seen`; queries of which nothing is left go.
 
-    Both tables need query_text and query_image_key. Returns the queries, and how many lost what: column → count.
+    Both tables need query_text, query_image_key and query_look. Returns the queries, and how many lost their words, and their
+    photo.
     """
     lost = {}
-    for column in ("query_text", "query_image_key"):
-        same = normalise_query(pl.col(column)) if column == "query_text" else pl.col(column)
+    for column, what, same in (("query_text", "words", normalise_query(pl.col("query_text"))),
+                               ("query_image_key", "photo", pl.col("query_look"))):  # fmt: skip
         used = same.is_in(seen.select(same).to_series().drop_nulls().unique().implode()).fill_null(False)
-        lost[column] = queries.filter(used).height
+        lost[what] = queries.filter(used).height
         queries = queries.with_columns(pl.when(~used).then(pl.col(column)).alias(column))
     kept = queries.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
-    return kept, {column: count for column, count in lost.items() if count}
+    return kept, {what: count for what, count in lost.items() if count}
 
 
 def _given(pairs: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
@@ -119,7 +121,7 @@ def _given(pairs: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
         pairs = pairs.with_columns(pl.col("split").replace("val", "test"))
     if {"val", "test"} <= labels:
         return pairs
-    query = pl.coalesce("query_image_key", normalise_query(pl.col("query_text"))).alias("query")
+    query = pl.coalesce("query_look", normalise_query(pl.col("query_text"))).alias("query")
     queries = pairs.filter(split="train").select(query).unique()
     queries = queries.with_columns(_draw(queries["query"], f"{config.seed}")).sort("draw", "query")
     chosen = queries["query"].head(round(config.val * queries.height))

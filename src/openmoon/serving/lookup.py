@@ -36,7 +36,9 @@ class VectorLookup:
                     twice = wanted[int(to[found[to]][0] if found[to].any() else np.flatnonzero(np.bincount(to) > 1)[0])]
                     raise UserError(f"{self.path}: has several vectors of product {twice!r}; keep one.")
                 vectors[to], found[to] = chunk[of], True
-        if vectors is None or not found.all():
+        if vectors is None:
+            raise UserError(f"{self.path}: holds no vector.")
+        if not found.all():
             missing = wanted[int(np.flatnonzero(~found)[0])]
             raise UserError(
                 f"{self.path}: has no vector of {(~found).sum():,} of the {len(rows):,} products that are measured, such as "

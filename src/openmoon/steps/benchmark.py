@@ -8,7 +8,7 @@ from pathlib import Path
 from openmoon.builders.encoders import is_saved_encoder, named_sources, open_system
 from openmoon.builders.shop_suite import shop_suite
 from openmoon.builders.systems import scratch_folder
-from openmoon.config import EncoderConfig, load_recipe
+from openmoon.config import EncoderConfig, Recipe, load_recipe
 from openmoon.console import bar, console
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.shop import load_catalog
@@ -110,7 +110,7 @@ def _seen_notes(name: str, source: str, suite: Suite) -> list[str]:
     try:
         recipe = load_recipe(recipe_path)
         if recipe.data.split == suite.split:
-            return []
+            return _compared_otherwise(name, recipe, suite)
         catalog = load_catalog(recipe.data).catalog
     except UserError:
         return [f"{name}: its recipe or its catalogue cannot be read any more; it may have been trained on what is measured"]
@@ -118,3 +118,12 @@ def _seen_notes(name: str, source: str, suite: Suite) -> list[str]:
     split = ", ".join(f"{key} {value}" for key, value in suite.split.model_dump().items())
     return [f"{name}: {both:,} of the {suite.pool.height:,} products measured are in its training catalogue, which was split "
             f"otherwise (the suite: {split}); it may have been trained on them"] if both else []  # fmt: skip
+
+
+def _compared_otherwise(name: str, recipe: Recipe, suite: Suite) -> list[str]:
+    """A warning where one split may differ in a few products: look-alikes are found in pictures of the recipe's size."""
+    size, split = recipe.encoder.image.size, recipe.data.split
+    if suite.compared_at in (None, size) or split.by != "product" or split.together != "look-alikes":
+        return []
+    return [f"{name}: its look-alikes were found in pictures of {size} px, the suite's at {suite.compared_at}: a product that "
+            "only one of them keeps with others may be on another side"]  # fmt: skip

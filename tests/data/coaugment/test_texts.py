@@ -38,6 +38,10 @@ def test_what_is_protected() -> None:
     assert protected(MUG) == ["Sofa Kings", "350 ml", "AB-12", "XL"]
     assert protected(Product("1", "a USB hub of IKEA")) == ["USB", "IKEA"]
     assert "grey" not in protected(MUG)
+    assert protected(Product("1", "夏季新款2024女装连衣裙")) == ["2024"]
+    assert protected(Product("1", "アディダス スニーカー27cm白")) == ["27cm"]
+    assert protected(Product("1", "500ml瓶装水×12")) == ["500ml", "×12"]
+    assert not lost("这款2024年夏季新款女装连衣裙", protected(Product("1", "夏季新款2024女装连衣裙")))
     assert "grey" in protected(MUG, ["Colour"])
     assert protected(Product("1", "RED BOOTS", None, None, {})) == []
     assert protected(Product("1", "Men's boots, size 42.", None, None, {})) == ["42"]
@@ -92,3 +96,9 @@ def test_a_product_of_which_nothing_is_known_gets_no_text() -> None:
 
 def test_names_of_attributes_become_words() -> None:
     assert [spoken_name(name) for name in ("baseColour", "sub_category", "Use")] == ["base colour", "sub category", "use"]
+
+
+def test_a_brand_may_end_in_a_mark() -> None:
+    joop, mug = (Product("1", "Joop! Homme", attributes={"brand": "Joop!"}), Product("2", "A mug"))
+    assert Brands([joop, mug]).strangers("A mug by Joop! for men", mug) == ["Joop"]
+    assert not Brands([joop, mug]).strangers("A bottle by Joop! for men", joop)

@@ -67,6 +67,8 @@ def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:
     assert sorted(shuffled.select("query_text", "product_id").rows()) == [("A", "b"), ("B", "c")]
     assert found["asker"].to_list() == ["a", "b"]
     assert found["latest"].to_list() == [START + timedelta(minutes=2), START + timedelta(minutes=4)], "of the second click"
+    bought = events([*rows, ("purchase", "b", None, None), ("purchase", "a", None, None)], "uuuvuuu")
+    assert co_click_pairs(bought, ["click", "purchase"], catalog)["action"].to_list() == ["purchase", "click"], "of the second"
     same_names = log.with_columns(session_id=pl.lit("1"))  # visits numbered for each shopper
     assert co_click_pairs(same_names, ["click"], catalog).rows() == found.with_columns(visits=pl.lit(["u/1"])).rows()
     by_day = co_click_pairs(events(rows, "uuuvu", sessions=False), ["click"], catalog)

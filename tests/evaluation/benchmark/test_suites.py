@@ -83,6 +83,10 @@ def test_mbe(tmp_path, read):
     assert suite.examples.filter(split="train").height == 4
     assert any("4 of 9 lines name a picture that is not in" in note for note in suite.notes)
     assert suite.own == frozenset()
+    lines(data / "MBE_test.jsonl", [mbe_row(1), mbe_row(2), again, mbe_row(4, id="1")])
+    contrary = read("mbe")
+    assert contrary.queries.equals(suite.queries), "the last line asks for another product than its id is of"
+    assert any("1 lines are left out: an earlier line of their id" in note for note in contrary.notes)
 
 
 def test_mbe_in_parts(tmp_path, read):
@@ -156,7 +160,11 @@ def test_m5product(tmp_path, read):
     assert suite.examples.filter(split="train")["example_id"].to_list() == ["t1"]  # q is measured, so it does not teach
     assert suite.attributes["colour"].to_list() == ["red"] * 5
     assert suite.queries["query_image"].null_count() == 1
-    (data / "query.txt").write_text("q\ng1\nunused\n")
+    assert not any("left out" in note for note in suite.notes)
+    (data / "meta_info.json").write_text(json.dumps([*rows, rows[0], rows[1] | {"caption": "something else"}]))
+    assert "1 records are left out: an earlier one has their item_id" in read("m5product").notes
+    (data / "meta_info.json").write_text(json.dumps(rows), encoding="utf-8-sig")
+    (data / "query.txt").write_text("q\ng1\nunused\n", encoding="utf-8-sig")
     assert "1 of 3 queries are left out: no gallery item has their label" in read("m5product").notes
     by_id = {row["item_id"]: {"title": row["caption"], "label": row["label"], "url": ""} for row in rows}
     (data / "meta_info.json").write_text(json.dumps(by_id))
@@ -186,6 +194,9 @@ def test_m5product_mistakes(tmp_path, read):
     (data / "query.txt").write_text("\n")
     with pytest.raises(UserError, match=r"query.txt: lists no id"):
         read("m5product")
+    (data / "meta_info.json").write_text('{"a": {"caption": "b", "label": "c"}, "b": null}')
+    with pytest.raises(UserError, match="expected a JSON list of objects, or one object of objects by id"):
+        read("m5product")
     (data / "meta_info.json").write_text("[1, 2")
     with pytest.raises(UserError, match="cannot be read as JSON"):
         read("m5product")
@@ -199,7 +210,7 @@ def test_fashion200k(tmp_path, read):
         return f"women/dresses/casual_and_day_dresses/{product}/{product}_{number}.jpeg\t0.9\t{words}\n"
 
     (data / "labels" / "dress_test_detect_all.txt").write_text(
-        line("11", 0, "red dress") + line("11", 1, "red dress") + line("22", 0, "blue dress") + "torn\n" + "\n"
+        line("11", 0, "red\u2028dress\twith dots") + line("11", 1, "red dress") + line("22", 0, "blue dress") + "torn\n" + "\n"
     )
     (data / "labels" / "skirt_train_detect_all.txt").write_text(line("33", 0, "green skirt") + line("22", 1, "blue dress"))
     for name in ("11/11_0", "11/11_1", "22/22_0"):
@@ -207,7 +218,7 @@ def test_fashion200k(tmp_path, read):
     suite = read("fashion200k")
     folder = data / "women/dresses/casual_and_day_dresses"
     assert suite.pool.rows() == [
-        ("11", "red dress", str(folder / "11/11_0.jpeg")), ("22", "blue dress", str(folder / "22/22_0.jpeg")),
+        ("11", "red\u2028dress\twith dots", str(folder / "11/11_0.jpeg")), ("22", "blue dress", str(folder / "22/22_0.jpeg")),
     ]  # fmt: skip
     assert suite.queries["query_image"].to_list() == [str(folder / "11/11_1.jpeg"), None]
     assert suite.own == {"text"}

@@ -12,7 +12,7 @@ BRAND_NAMES = frozenset({"brand", "brandname", "manufacturer", "maker", "designe
 _LETTER = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff"  # of scripts that put spaces between words
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # that put none
 _UNITS = "ml|cl|l|mm|cm|m|in|inch|inches|ft|mg|g|kg|oz|lb|lbs|w|v|mah|gb|tb|mb|hz|pcs|pc|pack|pairs?|percent"
-_NUMBERED = re.compile(rf"[^\s,;()]*\d[^\s,;()]*(?:\s(?:{_UNITS})(?![{_LETTER}]))?", re.IGNORECASE)
+_NUMBERED = re.compile(rf"[^\s,;(){_UNSPACED}]*\d[^\s,;(){_UNSPACED}]*(?:\s(?:{_UNITS})(?![{_LETTER}]))?", re.IGNORECASE)
 _SIZE = re.compile(rf"(?<![{_LETTER}'’-])(?:X{{0,3}}[SL]|M)(?![{_LETTER}'’-])")
 _CAPITALS = re.compile(rf"(?<![{_LETTER}])[A-Z][A-Z&.\-]*[A-Z](?![{_LETTER}-])")
 
@@ -49,7 +49,7 @@ class Brands:
             for name, value in product.attributes.items()
             if normal_name(name) in BRAND_NAMES
         }
-        self._known = {value.casefold() for value in values if value}
+        self._known = {" ".join(word.group() for word in _words(value)).casefold() for value in values} - {""}
         self._longest = max((len(_words(value)) for value in self._known), default=0)
         unspaced = [value for value in values if len(value) > 1 and re.search(f"[{_UNSPACED}]", value)]
         unspaced.sort(key=len, reverse=True)
@@ -73,7 +73,7 @@ class Brands:
                 continue
             for last in words[first : first + self._longest]:
                 name = text[word.start() : last.end()]
-                if " ".join(name.split()).casefold() in self._known:
+                if " ".join(word.group() for word in _words(name)).casefold() in self._known:
                     yield name
 
 

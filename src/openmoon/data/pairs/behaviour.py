@@ -56,22 +56,25 @@ def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.Dat
     """Products chosen one after the other in a session, as pairs of the first's title and picture with the second.
 
     A comparison, not a recommendation: what is clicked in a row follows popularity and position more than likeness. The
-    columns are those of `behaviour_pairs`, and `asker`, the first product's id; `catalog` holds product_id, title, image.
-    A session is a `session_id`, or a shopper's day where the log has none. Pairs of a product with itself are left out.
+    columns are those of `behaviour_pairs`, of the second product, and `asker`, the first one's id; `catalog` holds product_id,
+    title, image. A session is a `session_id`, or a shopper's day where the log has none. Pairs of a product with itself are left
+    out.
     """
-    second = pl.col("product_id", "timestamp").shift(-1).over("user_id", "visit").name.prefix("next_")
+    second = pl.col("product_id", "action", "timestamp").shift(-1).over("user_id", "visit").name.prefix("next_")
     shown = catalog.lazy().select("product_id", query_text="title", query_image="image")
     return (
         events.lazy()
         .filter(pl.col("action").is_in(list(actions)))
         .with_columns(VISIT.alias("visit"))
         .sort("timestamp", maintain_order=True)
+        .with_columns(pl.col("action").cast(STRENGTH).max().over("user_id", "visit", "product_id"))
         .unique(["user_id", "visit", "product_id"], keep="first", maintain_order=True)
-        .select("user_id", "session_id", "action", "split", "product_id", second)
+        .select("user_id", "session_id", "split", "product_id", second)
         .filter(pl.col("next_product_id").is_not_null())
         .join(shown, on="product_id", how="inner", maintain_order="left")
         .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
-        .rename({"product_id": "asker", "next_product_id": "product_id", "next_timestamp": "timestamp"})
+        .rename({"product_id": "asker"})
+        .rename({f"next_{name}": name for name in ("product_id", "action", "timestamp")})
         .group_by("query_text", "query_image", "product_id", maintain_order=True)
         .agg(*_SUMMARY, pl.col("asker").first())
         .collect()

@@ -17,7 +17,7 @@ def taught_queries(
     pairs_of: Callable[[Sequence[str]], pl.DataFrame], products: pl.DataFrame, split: SplitConfig
 ) -> pl.DataFrame:
     """query_text, query_image_key of the pairs that `split_pairs` puts on the side of train or val, whichever of the `LEARNT`
-    actions make pairs: `pairs_of` gives those of some actions (`behaviour_pairs`, with query_image_key)."""
+    actions make pairs: `pairs_of` gives those of some actions (`behaviour_pairs`, with query_image_key and query_look)."""
     return pl.concat([_taught(pairs_of(actions), products, split) for actions in LEARNT])
 
 

@@ -28,7 +28,8 @@ class Suite:
 
     `own` names the parts, of "text" and "image", in which a query shows the item's own text or picture: finding it again by
     that part is no achievement. `are_products` says whether the ids of examples are product ids, so that a table of vectors
-    can be looked up. `split` is how products were held out, where it was drawn here; `notes` is what a reader should know.
+    can be looked up. `split` is how products were held out, where it was drawn here, and `compared_at` the side (pixels) of
+    the pictures of which it kept look-alikes together; `notes` is what a reader should know.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Suite:
     own: frozenset[str] = frozenset()
     are_products: bool = True
     split: SplitConfig | None = None
+    compared_at: int | None = None
     notes: tuple[str, ...] = ()
     revision: str = ""
 

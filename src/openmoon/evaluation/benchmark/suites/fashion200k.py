@@ -49,8 +49,8 @@ def _lines(folder: Path) -> tuple[pl.DataFrame, int]:
         garment, _, split = file.name.removesuffix("_detect_all.txt").rpartition("_")
         if split not in ("train", "test"):
             raise UserError(f"{file}: expected a name such as dress_test_detect_all.txt.")
-        texts = pl.Series("line", file.read_text(encoding="utf-8", errors="replace").splitlines(), pl.String)
-        parts = texts.filter(texts.str.strip_chars() != "").str.split_exact("\t", 2).struct.unnest()
+        texts = pl.Series("line", file.read_text(encoding="utf-8", errors="replace").split("\n"), pl.String)
+        parts = texts.filter(texts.str.strip_chars() != "").str.splitn("\t", 3).struct.unnest()
         parts.columns = ["path", "score", "title"]
         place = pl.col("path").str.split("/")
         table = parts.with_columns(

@@ -26,6 +26,7 @@ from openmoon.evaluation.benchmark.suite import EXAMPLES, POOL, QUERIES, Suite
 from openmoon.evaluation.benchmark.suites.records import (
     attribute_table,
     find_file,
+    once,
     picture_paths,
     read_records,
     sampled,
@@ -39,7 +40,8 @@ def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]
     records = read_records(path, ["item_id", "label"], ["caption", "title", "image", "tabular"])
     if records["caption"].is_null().all() and records["title"].is_null().all():
         raise UserError(f"{path}: no record has a 'caption' or a 'title'.")
-    records = records.unique("item_id", keep="first", maintain_order=True).rename({"item_id": "product_id"})
+    records, repeated = once(records, ["item_id"], "records")
+    records = records.rename({"item_id": "product_id"})
     picture = pl.coalesce("image", pl.format("{}.jpg", "product_id"))
     records = records.with_columns(
         image=picture_paths(folder, records.select(picture).to_series()), title=pl.coalesce("caption", "title"),
@@ -47,7 +49,7 @@ def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]
     )  # fmt: skip
     query, gallery = (_listed(folder, name, records) for name in ("query", "gallery"))
     train = sampled(_listed(folder, "train", records)) if (folder / "train.txt").is_file() else records.clear()
-    notes = [] if len(train) else ["there is no train.txt, so nothing can teach a probe"]
+    notes = repeated if len(train) else [*repeated, "there is no train.txt, so nothing can teach a probe"]
     listed = gallery.height
     gallery = gallery.join(query, on="product_id", how="anti", maintain_order="left")  # nobody is to find itself
     if itself := listed - gallery.height:

@@ -52,8 +52,12 @@ def _read(name: str, folder: Path) -> Suite:
     test = _lines(folder, "test", None)
     train = _lines(folder, "train", MOST_TAUGHT) if any(folder.glob("*train*.json*")) else test.clear()
     notes = [] if len(train) else ["there is no train file, so nothing can teach a probe"]
-    both = pl.concat([test, train])
-    same = ["split", "doc_title", "doc_image"]
+    everything, same = pl.concat([test, train]), ["split", "doc_title", "doc_image"]
+    first = everything.unique(["split", "id"], keep="first", maintain_order=True)
+    both = everything.join(first, on=["id", *same], how="semi", nulls_equal=True, maintain_order="left")
+    if others := len(everything) - len(both):
+        notes.append(f"{others:,} lines are left out: an earlier line of their id has another title or picture")
+    test, train = both.filter(split="test"), both.filter(split="train")
     both = both.with_columns(product_id=pl.col("id").first().over([pl.col(c).fill_null("") for c in same]))
     both = both.with_columns(image=picture_paths(folder, both["doc_image"]), title=pl.col("doc_title"))
     if absent := both.filter(pl.col("doc_image").is_not_null() & pl.col("image").is_null()).height:

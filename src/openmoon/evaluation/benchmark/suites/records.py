@@ -88,6 +88,13 @@ def attribute_table(found: Sequence[Mapping[str, str]]) -> tuple[pl.DataFrame, l
     return pl.DataFrame(columns), [f"{left:,} attributes are left out, whose values are rarer"] if left else []
 
 
+def once(records: pl.DataFrame, by: Sequence[str], what: str) -> tuple[pl.DataFrame, list[str]]:
+    """The first of the records that have the same `by`, and a note on those that say something else of it."""
+    kept = records.unique(by, keep="first", maintain_order=True)
+    others = records.unique().height - kept.height
+    return kept, [f"{others:,} {what} are left out: an earlier one has their {' and '.join(by)}"] if others else []
+
+
 def sampled(train: pl.DataFrame) -> pl.DataFrame:
     """At most `MOST_TAUGHT` rows, a fixed random sample in order."""
     if train.height <= MOST_TAUGHT:
@@ -101,22 +108,22 @@ def _records(path: Path, most: int | None) -> Iterator[dict[str, Any]]:
         if path.suffix == ".jsonl":
             yield from _lines(path, most)
             return
-        whole = json.loads(path.read_text(encoding="utf-8"))
+        whole = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())}).") from error
-    if isinstance(whole, dict):
-        whole = [{"item_id": name, **one} for name, one in whole.items() if isinstance(one, dict)]
+    if isinstance(whole, dict) and all(isinstance(one, dict) for one in whole.values()):
+        whole = [{"item_id": name, **one} for name, one in whole.items()]
     if not isinstance(whole, list) or not all(isinstance(one, dict) for one in whole):
         raise UserError(f"{path}: expected a JSON list of objects, or one object of objects by id.")
     yield from whole
 
 
 def _lines(path: Path, most: int | None) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         total = sum(1 for _ in lines)
     step = max(1.0, total / most) if most else 1.0
     taken = 0.0
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if number <= taken or not line.strip():
                 continue

@@ -15,7 +15,7 @@ import polars as pl
 
 from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.attributes import members
-from openmoon.data.families import split_catalog
+from openmoon.data.families import split_catalog, with_looks
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs.behaviour import behaviour_pairs
 from openmoon.data.pairs.taught import taught_queries
@@ -77,16 +77,18 @@ def _suite(
     examples, attributes = items.filter(measured), attributes.filter(measured)
     taught = items.select("product_id", "split")
     notes = [f"{shop.rejected.height:,} rows of its tables are rejected"] if len(shop.rejected) else []
-    queries, asked = _queries(shop, pool, lambda table: _with_keys(table, "query_image", shop, images, advance), taught, split)
+    queries, asked = _queries(shop, pool, lambda table: _with_keys(table, "query_image", shop, images, advance),
+                              lambda *tables: with_looks(tables, images, split), taught, split)  # fmt: skip
     return Suite(
-        name, pool, queries, examples.select(EXAMPLES), attributes, split=split, notes=(*notes, *asked),
+        name, pool, queries, examples.select(EXAMPLES), attributes, split=split, compared_at=side, notes=(*notes, *asked),
         own=frozenset() if shop.queries is not None else frozenset({"text", "image"}),
     )  # fmt: skip
 
 
 def _queries(
-    shop: Shop, pool: pl.DataFrame, keyed: Callable[[pl.DataFrame], pl.DataFrame], products: pl.DataFrame, split: SplitConfig
-) -> tuple[pl.DataFrame, list[str]]:
+    shop: Shop, pool: pl.DataFrame, keyed: Callable[[pl.DataFrame], pl.DataFrame],
+    looked: Callable[..., list[pl.DataFrame]], products: pl.DataFrame, split: SplitConfig,
+) -> tuple[pl.DataFrame, list[str]]:  # fmt: skip
     """Queries for products of the pool, without words and photos that an encoder may have been taught by: those that
     `split_pairs` puts on the side of train or val, whichever of the `LEARNT` actions count."""
     if shop.queries is None:
@@ -95,11 +97,10 @@ def _queries(
     found, notes = keyed(labelled), []
     if shop.events is not None:
         events = shop.events
-        taught = taught_queries(lambda actions: keyed(behaviour_pairs(events, actions)), products, split)
-        found, lost = without_seen(found, taught)
-        what = {"query_text": "words", "query_image_key": "photo"}
-        notes = [f"{count:,} of {len(labelled):,} labelled queries lose their {what[column]}: shoppers used it for products "
-                 "outside the test part" for column, count in lost.items()]  # fmt: skip
+        taught = taught_queries(lambda actions: looked(keyed(behaviour_pairs(events, actions)))[0], products, split)
+        found, lost = without_seen(*looked(found, taught))
+        notes = [f"{count:,} of {len(labelled):,} labelled queries lose their {what}: shoppers used it for products "
+                 "outside the test part" for what, count in lost.items()]  # fmt: skip
     return found.with_columns(query_image=shop.readable_paths("query_image")).select(QUERIES), notes
 
 
