@@ -115,6 +115,14 @@ def require_other_file(out: Path, option: str, inputs: Iterable[Path]) -> None:
             raise UserError(f"{option} {out}: is read, and would be overwritten; name another file.")
 
 
+def require_picture(out: Path, option: str, inputs: Iterable[Path]) -> None:
+    """`UserError` where what `option` names for a PNG is called otherwise, such as a table by mistake, or is one of the pictures
+    that are read."""
+    if out.suffix.lower() != ".png":
+        raise UserError(f"{option} {out}: is written as a PNG; name a file that ends in .png.")
+    require_other_file(out, option, inputs)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically."""
     with atomic_path(path) as temporary:

@@ -94,9 +94,15 @@ def test_negatives_are_what_the_log_and_the_recipe_say(folder: Path) -> None:
 
 
 def test_queries_that_a_training_may_have_seen_are_not_asked(folder: Path) -> None:
+    """Neither by this recipe, which learns from purchases, nor by one that learns from clicks too; validation is a training's."""
     split = dict(open_workspace(recipe(folder)).items.select("product_id", "split").iter_rows())
-    test, train = ([product for product, side in split.items() if side == wanted] for wanted in ("test", "train"))
-    rows = [("words of its own", test[0]), (f"Query  {train[0][1:]}", test[1]), ("for another", train[1])]
+    test, train, val = ([product for product, side in split.items() if side == wanted] for wanted in ("test", "train", "val"))
+    bought, looked_at = f"Query  {train[0][1:]}", "what was clicked alone"
+    events = pl.read_parquet(folder / "events.parquet")
+    clicked = events[:1].with_columns(action=pl.lit("click"), product_id=pl.lit(train[1]), query_text=pl.lit(looked_at))
+    pl.concat([events, clicked]).write_parquet(folder / "events.parquet")
+    rows = [("words of its own", test[0]), (bought, test[1]), (looked_at, test[1]), (f"query {val[0][1:]}", test[2]),
+            ("for another", train[1])]  # fmt: skip
     labels = pl.DataFrame(rows, {"query_text": pl.String, "product_id": pl.String}, orient="row")
     labels.with_columns(query_image=pl.lit(None, pl.String)).write_parquet(folder / "labels.parquet")
     work = open_workspace(recipe(folder, {"queries": "labels.parquet"}), labels=True)

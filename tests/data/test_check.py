@@ -76,7 +76,9 @@ def test_tables_and_reasons_are_counted(report: CheckReport) -> None:
 
 def test_pictures_duplicates_and_leakage(report: CheckReport) -> None:
     assert report.pictures == 40  # p9 is rejected, the query photo is there
-    assert report.unreadable == {"empty file (0 bytes)": 1, "cannot be read": 1}
+    missing = "cannot be read: No such file or directory"
+    assert report.unreadable == {"empty file (0 bytes)": 1, missing: 1}
+    assert Path(report.unreadable_such_as[missing]).name == "2.jpg"
     assert report.warnings["groups of products of different SPUs with one picture"] == 1
     assert report.warnings["groups of products in different splits with one picture (leakage)"] == 1
     (twins,) = report.examples["groups of products in different splits with one picture (leakage)"]
@@ -115,7 +117,17 @@ def test_a_shared_unreadable_picture_is_reported_for_every_product_and_creative(
     report = check_shop(config, ImageCache(folder / "cache", 32), folder / "out")
     rejected = pl.read_parquet(folder / "out" / "rejected.parquet").filter(record=str(folder / "1.jpg"))
     assert sorted(rejected["product_id"]) == ["p1", "p3", "p4"]
-    assert report.unreadable == {"empty file (0 bytes)": 1, "cannot be read": 1}
+    assert report.unreadable == {"empty file (0 bytes)": 1, "cannot be read: No such file or directory": 1}
+
+
+def test_times_that_no_log_has_are_pointed_out(folder: Path) -> None:
+    """A clock that starts in 1970, a number for "unknown", a year in which nobody has clicked yet."""
+    pl.DataFrame({
+        "user_id": ["u"] * 4, "product_id": ["p3"] * 4, "action": ["click"] * 4,
+        "timestamp": [-1, 0, 1_700_000_000, 32_000_000_000],
+    }).write_csv(folder / "odd.csv")  # fmt: skip
+    report = check_shop(DataConfig(root=folder, events=Path("odd.csv")), ImageCache(folder / "cache", 32), folder / "out")
+    assert report.warnings["events before 1990 or after today (a number for an unknown time?)"] == 3
 
 
 def test_it_prints_itself(report: CheckReport) -> None:

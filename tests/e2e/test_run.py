@@ -146,6 +146,9 @@ def test_search_by_words_photo_and_both(recipe: Path, finished: object, shop: Pa
         found = cli("search", recipe, *arguments, "-k", 3, "--sheet", tmp_path / "sheet.png")
         assert re.findall(r"P\d{6}", found.stdout) == nearest(recipe, *arguments)[:3]
         assert Image.open(tmp_path / "sheet.png").width > 500
+    table = tmp_path / "catalog.parquet"
+    assert "name a file that ends in .png" in cli("search", recipe, "--text", "mug", "--sheet", table, ok=False).stderr
+    assert not table.exists()
     for nothing in ((), ("--text", " ")):
         assert "nothing to search for" in cli("search", recipe, *nothing, ok=False).stderr
 

@@ -240,12 +240,6 @@ def test_unknown_trunks_are_named(tiny_config: EncoderConfig) -> None:
         build_encoder(config)
 
 
-def test_width_must_divide_into_heads(tiny_config: EncoderConfig) -> None:
-    config = tiny_config.model_copy(update={"fusion": tiny_config.fusion.model_copy(update={"heads": 3})})
-    with pytest.raises(UserError, match="width 16 is not a multiple of heads 3"):
-        build_encoder(config)
-
-
 def test_fingerprint_of_parts_sees_those_alone(tiny_encoder: ProductEncoder) -> None:
     trunks, fusion = tiny_encoder.fingerprint(("image", "text")), tiny_encoder.fingerprint(("fusion",))
     with torch.no_grad():

@@ -3,13 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from openmoon.errors import UserError
-from openmoon.serving import contact_sheet
-from openmoon.serving.contact_sheet import CARD_HEIGHT, CARD_WIDTH, COLUMNS, GAP, PAD, RIGHT, wrap, write_contact_sheet
+from openmoon.serving.contact_sheet import CARD_HEIGHT, CARD_WIDTH, COLUMNS, GAP, PAD, RIGHT, write_contact_sheet
 
 
 def results(count, **columns):
@@ -46,13 +43,3 @@ def test_without_judgement_nothing_is_green(tmp_path):
 def test_no_result(tmp_path):
     with pytest.raises(UserError, match="no result to draw"):
         write_contact_sheet(tmp_path / "sheet.png", results(0), query_text="boots")
-
-
-@given(st.text(max_size=200), st.integers(1, 4))
-def test_wrapped_lines_fit_and_lose_nothing_unmarked(text, lines):
-    font = contact_sheet.font(14)
-    broken = wrap(text, font, 100, lines)
-    assert len(broken) <= lines
-    assert all(font.getlength(line) <= 100 for line in broken if len(line) > 1)
-    if broken and not broken[-1].endswith("…"):
-        assert "".join("".join(broken).split()) == "".join(text.split())

@@ -60,6 +60,12 @@ def test_an_error_is_what_the_stage_says(root: Path, data: dict[str, object], se
     assert str(refused.value) == error
 
 
+def test_labels_that_label_nothing_are_an_error_before_anything_is_trained(root: Path) -> None:
+    (root / "labels.csv").write_text("query_text,product_id\n")
+    (error,) = check(recipe(root, {"queries": "labels.csv"})).errors
+    assert error.startswith("data.queries: no usable row in it")
+
+
 def test_each_stage_has_an_error_of_its_own(root: Path) -> None:
     catalog = pl.read_parquet(root / "catalog.parquet")
     catalog.with_columns(image=pl.lit("absent.png")).write_parquet(root / "catalog.parquet")

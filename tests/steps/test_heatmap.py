@@ -70,6 +70,8 @@ def test_a_picture_that_is_asked_about_is_not_overwritten(recipe: Recipe) -> Non
         with pytest.raises(UserError, match=r"--out boot-1.png: is read, and would be overwritten"):
             draw_heatmap(recipe, Path("boot-1.png"), encoder_folder=Path("encoder"), **asked)  # type: ignore[arg-type]
     assert Path("boot-1.png").read_bytes() == before
+    with pytest.raises(UserError, match=r"--out catalog.parquet: is written as a PNG"):
+        draw_heatmap(recipe, Path("catalog.parquet"), product="boot-1", text="boot", encoder_folder=Path("encoder"))
 
 
 def test_without_an_encoder_it_says_what_to_run(recipe: Recipe) -> None:

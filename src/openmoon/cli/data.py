@@ -117,7 +117,7 @@ def simulate(
     for line in told_unread(unread_columns(config)):
         out.print(line)
     summary = simulate_on_catalog(
-        shop.catalog, shop.image_path, folder, users, seed, progress=True, rejected=shop.rejected
+        shop.catalog, shop.image_path, folder, users, seed, progress=True, rejected=shop.rejected, reads=[catalog]
     )
     out.print(str(summary), highlight=False)
     out.print(f"wrote {plain(folder)}")

@@ -57,7 +57,9 @@ class FusionConfig(Section):
     """The projections start as principal components of the catalogue, or as random orthogonal ones."""
 
     @model_validator(mode="after")
-    def _experts_fit(self) -> FusionConfig:
+    def _parts_fit(self) -> FusionConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.experts and not self.layers:
             raise ValueError("experts stand in the fusion's layers, of which there are none; set layers: 1 or more, "
                              "or experts: 0")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +21,7 @@ from openmoon.errors import UserError
 from openmoon.io import atomic_path, write_json
 
 EXAMPLES = 5
+FIRST_LOG = datetime(1990, 1, 1)  # no shop has logged clicks before
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class CheckReport:
     rejected: dict[str, int]  # "table: reason" → rows
     pictures: int  # distinct files that the tables name
     unreadable: dict[str, int]  # reason → files
+    unreadable_such_as: dict[str, str]  # reason → one of them
     warnings: dict[str, int]  # what is odd but used all the same
     unread: dict[str, list[str]]  # table → columns that nothing reads
     examples: dict[str, list[list[str]]]  # warning → a few groups of product ids or query photos
@@ -65,11 +68,13 @@ def check_shop(
     keys = dict(zip(named, images.readable(list(named.values())), strict=True))
     sides, split_error = _sides(shop, keys, images, config.split)
     alike, examples = _duplicates(_pictures(shop, keys, sides, config.split.by), images)
+    reasons = {path: _short(reason) for path, reason in unreadable.items()}
     report = CheckReport(
         tables=_count_tables(shop),
         rejected=_counts(shop.rejected.select(pl.col("table") + ": " + _kind(pl.col("reason"))).to_series()),
         pictures=len(named),
-        unreadable=_counts(pl.Series([reason.split(":")[0] for reason in unreadable.values()], dtype=pl.String)),
+        unreadable=_counts(pl.Series(list(reasons.values()), dtype=pl.String)),
+        unreadable_such_as={reason: str(path) for path, reason in reversed(reasons.items())},
         warnings={what: count for what, count in {**_odd_rows(shop, keys), **alike}.items() if count},
         unread=unread_columns(config),
         examples=examples,
@@ -108,6 +113,11 @@ def _count_tables(shop: Shop) -> dict[str, TableCheck]:
     return tables
 
 
+def _short(reason: str) -> str:
+    """Why a picture is no picture, without what differs from file to file; why a file cannot be read in full."""
+    return reason if reason.startswith("cannot be read") else reason.split(":")[0]
+
+
 def _kind(reason: pl.Expr) -> pl.Expr:
     """The reason without the value that it quotes, so that equal mistakes are counted together."""
     return reason.str.replace_all(r"(?s): '.*?'(; |$)", "${1}")
@@ -126,10 +136,12 @@ def _odd_rows(shop: Shop, keys: dict[str, str | None]) -> dict[str, int]:
     events = shop.events.join(shop.catalog.select("product_id", "created_at"), on="product_id", how="left")
     early = events.select((pl.col("timestamp") < pl.col("created_at")).sum()).item()
     back = shop.events.select((pl.col("timestamp") < pl.col("timestamp").shift().over("user_id")).sum()).item()
+    likely = pl.col("timestamp").is_between(FIRST_LOG, datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1))
     silent = shop.catalog.join(shop.events, on="product_id", how="anti").height
     odd |= {
         "events before the previous event of their user (times out of order)": back,
         "events before their product was created": early,
+        f"events before {FIRST_LOG.year} or after today (a number for an unknown time?)": shop.events.filter(~likely).height,
         "products without any event": silent,
     }
     if shop.creatives is not None:
@@ -215,11 +227,10 @@ def _render(report: CheckReport) -> Iterator[RenderableType]:
     if report.split:
         yield "products: " + ", ".join(f"{count:,} {side}" for side, count in report.split.items())
     yield from (f"[red]{escape(error)}[/]" for error in report.errors)
-    for title, counts in (
-        ("Rejected rows", report.rejected), ("Unreadable pictures", report.unreadable), ("Warnings", report.warnings),
-    ):  # fmt: skip
+    pictures = {f"{reason}, such as {report.unreadable_such_as[reason]}": n for reason, n in report.unreadable.items()}
+    for title, counts in (("Rejected rows", report.rejected), ("Unreadable pictures", pictures), ("Warnings", report.warnings)):
         if counts:
             lines = Table("count", "what", title=title, title_justify="left")
             for what, count in counts.items():
-                lines.add_row(f"{count:,}", what)
+                lines.add_row(f"{count:,}", escape(what))
             yield lines

@@ -43,8 +43,7 @@ class Shop:
             raise UserError("data.events: this step learns from behaviour, but the recipe names no events table; name one, or "
                             "set posttrain: null to train stage 1 alone.")  # fmt: skip
         if self.events.is_empty():
-            raise UserError(f"data.events: no usable row in it; {_commonest(self.rejected.filter(table='events'))}. "
-                            "`openmoon data check` lists them all.")  # fmt: skip
+            raise UserError(f"data.events: no usable row in it; {_commonest(self.rejected.filter(table='events'))}.")
         if not self.logs_queries:
             raise UserError("data.events: this step needs queries, but no click, cart or purchase has query_text or query_image; "
                             "log what was searched for, or name labelled queries in data.queries to evaluate on.")  # fmt: skip
@@ -152,4 +151,4 @@ def _commonest(rejected: pl.DataFrame) -> str:
     if rejected.is_empty():
         return "the table has no rows"
     reason = rejected["reason"].value_counts(sort=True)["reason"][0]
-    return f"all {rejected.height} rows were rejected, most often: {reason}"
+    return f"all {rejected.height} rows were rejected, most often: {reason} (`openmoon data check` lists them all)"

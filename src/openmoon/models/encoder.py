@@ -166,13 +166,11 @@ class ProductEncoder(nn.Module):
 def build_encoder(config: EncoderConfig, saved: Path | None = None) -> ProductEncoder:
     """A new encoder on pretrained trunks, or (`saved`) the architecture of a saved one, its weights still to be loaded.
 
-    Raises `UserError` for a trunk that cannot be had and for a width that the heads do not divide.
+    Raises `UserError` for a trunk that cannot be had.
     """
     image = build_image_trunk(config.image.trunk, config.image.grid, saved)
     text = build_text_trunk(config.text.trunk, config.text.max_tokens, saved)
     f = config.fusion
-    if f.width % f.heads:
-        raise UserError(f"encoder.fusion: width {f.width} is not a multiple of heads {f.heads}.")
     fusion = build_fusion(
         image.dim, text.dim, width=f.width, depth=f.layers, heads=f.heads, hidden=int(f.width * f.expansion),
         dim=max(config.dims), dropout=f.dropout, pooling=f.pooling,

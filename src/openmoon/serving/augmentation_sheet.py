@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 
 from openmoon.errors import UserError
 from openmoon.io import atomic_path
-from openmoon.serving.contact_sheet import CARD, EDGE, INK, NEUTRAL, PAGE, SOFT, font, wrap
+from openmoon.serving.contact_sheet import CARD, EDGE, INK, NEUTRAL, PAGE, SOFT
+from openmoon.serving.letters import font, wrap
 
 SIDE, GAP, PAD, LINE = 190, 14, 12, 19
 WORDS = 560  # width of the texts
@@ -86,10 +87,11 @@ def _picture(sheet: Image.Image, corner: tuple[int, int], item: Item) -> None:
 def _texts(draw: ImageDraw.ImageDraw, corner: tuple[int, int], texts: Sequence[Item], lines: int) -> None:
     x, y = corner
     for item in texts:
-        words = wrap(f"{item.label}  {item.shown}", font(14), WORDS - PAD, 4)
-        words += wrap(f"left out: {item.reason}", font(14), WORDS - PAD, 1) if item.reason else []
+        letters = font(14, text=str(item.shown))
+        words = wrap(f"{item.label}  {item.shown}", letters, WORDS - PAD, 4)
+        words += wrap(f"left out: {item.reason}", letters, WORDS - PAD, 1) if item.reason else []
         for line in words[: max(0, lines)]:
-            draw.text((x, y), line, font=font(14), fill=WRONG if item.reason else INK)
+            draw.text((x, y), line, font=letters, fill=WRONG if item.reason else INK)
             y += LINE
         lines -= len(words)
         y += 5

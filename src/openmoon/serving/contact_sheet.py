@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
-import matplotlib
 import polars as pl
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from openmoon.data.images import ImageRejected, load_image
 from openmoon.errors import UserError
 from openmoon.io import atomic_path
+from openmoon.serving.letters import font, wrap
 
 COLUMNS, SIDE, GAP, PAD = 5, 220, 20, 12  # results in a row, side of a picture, between cards, inside a card
 TITLE_LINES, LINE = 2, 20
@@ -56,9 +55,10 @@ def _query_card(sheet: Image.Image, text: str | None, image: Path | None) -> Non
         _picture(sheet, (left, top), image)
         top, lines = top + SIDE + PAD, TITLE_LINES
     draw.text((left, top), "QUERY", font=font(14, bold=True), fill=ASKED)
-    for line in wrap(text or "", font(14), SIDE, lines):
+    letters = font(14, text=text or "")
+    for line in wrap(text or "", letters, SIDE, lines):
         top += LINE
-        draw.text((left, top), line, font=font(14), fill=CARD)
+        draw.text((left, top), line, font=letters, fill=CARD)
 
 
 def _result_card(sheet: Image.Image, corner: tuple[int, int], row: dict[str, object]) -> None:
@@ -73,9 +73,11 @@ def _result_card(sheet: Image.Image, corner: tuple[int, int], row: dict[str, obj
     rank = f"{row['rank']}" + ("  ✓ right" if correct else "")
     draw.text((x + PAD, top), rank, font=font(14, bold=True), fill=RIGHT if correct else INK)
     draw.text((x + PAD + SIDE, top), f"{row['score']:.3f}", font=font(14), fill=SOFT, anchor="ra")
-    for line in wrap(str(title) if title else "(no title)", font(14), SIDE, TITLE_LINES):
+    shown = str(title) if title else "(no title)"
+    letters = font(14, text=shown)
+    for line in wrap(shown, letters, SIDE, TITLE_LINES):
         top += LINE
-        draw.text((x + PAD, top), line, font=font(14), fill=INK if title else SOFT)
+        draw.text((x + PAD, top), line, font=letters, fill=INK if title else SOFT)
 
 
 def _picture(sheet: Image.Image, corner: tuple[int, int], path: Path | None) -> None:
@@ -94,29 +96,3 @@ def _picture(sheet: Image.Image, corner: tuple[int, int], path: Path | None) -> 
     scale = SIDE / max(picture.size)
     fitted = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
     sheet.paste(fitted, (x + (SIDE - fitted.width) // 2, y + (SIDE - fitted.height) // 2))
-
-
-def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> list[str]:
-    """Break `text` at spaces, or inside a long word, into at most `lines` lines of `width` pixels; … marks a cut."""
-    rest, broken = " ".join(text.split()), list[str]()
-    while rest and len(broken) < lines:
-        end = len(rest)
-        while end > 1 and font.getlength(rest[:end]) > width:
-            end -= 1
-        if end < len(rest) and (space := rest.rfind(" ", 1, end + 1)) > 0:
-            end = space
-        broken.append(rest[:end].rstrip())
-        rest = rest[end:].lstrip()
-    if rest and broken:
-        last = broken[-1]
-        while last and font.getlength(last + "…") > width:
-            last = last[:-1]
-        broken[-1] = last.rstrip() + "…"
-    return broken
-
-
-@cache
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib: the same letters on every machine."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 
 from openmoon.evaluation.heatmap import Heatmap
 from openmoon.io import atomic_path
-from openmoon.serving.contact_sheet import CARD, INK, SOFT, font, wrap
+from openmoon.serving.contact_sheet import CARD, INK, SOFT
+from openmoon.serving.letters import font, wrap
 
 BIG, SMALL, GAP, LINE, LABEL = 360, 160, 24, 26, 24
 MOST_WORDS, DOWN = 6, 2  # words that are drawn, in so many rows
@@ -63,8 +64,9 @@ def overlay(picture: np.ndarray, heat: np.ndarray, top: float, side: int) -> np.
 def _page(size: tuple[int, int], title: str, subtitle: str, top: float) -> Image.Image:
     sheet = Image.new("RGB", size, CARD)
     draw = ImageDraw.Draw(sheet)
-    (line, *_) = wrap(title, font(20, bold=True), size[0] - 2 * GAP, 1)
-    draw.text((GAP, GAP), line, font=font(20, bold=True), fill=INK)
+    letters = font(20, bold=True, text=title)
+    (line, *_) = wrap(title, letters, size[0] - 2 * GAP, 1)
+    draw.text((GAP, GAP), line, font=letters, fill=INK)
     draw.text((GAP, GAP + LINE + 4), subtitle, font=font(15), fill=SOFT)
     width, height = SCALE
     y = size[1] - GAP - height
@@ -78,7 +80,7 @@ def _page(size: tuple[int, int], title: str, subtitle: str, top: float) -> Image
 def _panel(sheet: Image.Image, corner: tuple[int, int], side: int, label: str, picture: np.ndarray, note: str = "") -> None:
     """A square picture under its label, with a note at the label's right end."""
     x, y = corner
-    draw, letters = ImageDraw.Draw(sheet), font(14)
+    draw, letters = ImageDraw.Draw(sheet), font(14, text=label)
     room = side - (letters.getlength(note) + 8 if note else 0)
     (line, *_) = wrap(label, letters, int(room), 1)
     draw.text((x, y), line, font=letters, fill=INK)

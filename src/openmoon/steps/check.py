@@ -15,8 +15,8 @@ from openmoon.steps.pretrain import validation_rows
 
 def check(recipe: Recipe) -> CheckReport:
     """Check the recipe's shop; writes check.json and rejected.parquet to the workdir. Its `errors` are what `pretrain` and
-    `posttrain` would say of the data instead of starting; what the rules of `posttrain.pairs` and the mix leave of the pairs
-    `openmoon data pairs` shows."""
+    `posttrain` would say of the data instead of starting, and `evaluate` of its labels; what the rules of `posttrain.pairs` and
+    the mix leave of the pairs `openmoon data pairs` shows."""
     images = ImageCache(cache_folder(recipe), recipe.encoder.image.size)
     with bar("Reading pictures", None) as (progress, task):
         return check_shop(recipe.data, images, recipe.workdir, lambda n: progress.advance(task, n),
@@ -29,6 +29,8 @@ def _refusals(recipe: Recipe, shop: Shop, images: ImageCache) -> list[str]:
     except UserError as refusal:
         return [str(refusal)]
     refusals = []
+    if shop.queries is not None and shop.queries.is_empty():
+        refusals.append("data.queries: no usable row in it, so there is nothing to evaluate by; label queries, or leave it out.")
     try:
         if recipe.pretrain:
             validation_rows(work)

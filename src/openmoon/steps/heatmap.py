@@ -14,7 +14,7 @@ from openmoon.data.images import ImageRejected, load_image
 from openmoon.data.shop import load_catalog
 from openmoon.errors import UserError, nearest
 from openmoon.evaluation.heatmap import Heatmap, match_heatmaps, text_heatmaps
-from openmoon.io import require_other_file
+from openmoon.io import require_picture
 from openmoon.serving.heatmap_sheet import BIG, write_match_sheet, write_text_sheet
 
 
@@ -49,7 +49,7 @@ def draw_heatmap(
                         if text is None else "heatmap: --text and --match exclude each other; give one of them.")  # fmt: skip
     picture = _of_file(image) if image is not None else _of_product(recipe, str(product), "--product")
     other = _other(recipe, match) if match is not None else None
-    require_other_file(out, "--out", [picture[1], *([other[1]] if other else [])])
+    require_picture(out, "--out", [picture[1], *([other[1]] if other else [])])
     _, encoder = open_encoder(recipe, encoder_folder)
     one = _load(*picture, encoder.image_size)
     if other is None:

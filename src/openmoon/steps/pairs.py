@@ -176,7 +176,10 @@ def _score_quantiles(work: Workspace, encode: Encode, pairs: pl.DataFrame) -> pl
         scores = np.einsum("pd,pnd->pn", queries[query], items[rows])
         scores[(name != "positives") & (spu[rows] == spu[own][:, None])] = np.nan
         for kind in np.unique(kinds):
-            values = np.nanquantile(scores[kinds == kind], QUANTILES)
+            here = scores[kinds == kind]
+            if np.isnan(here).all():  # all that were drawn are of the pairs' own SPUs
+                continue
+            values = np.nanquantile(here, QUANTILES)
             table.append({"query": str(kind), "scores of": name, "pairs": int((kinds == kind).sum()),
                           **{f"{q:.0%}": float(v) for q, v in zip(QUANTILES, values, strict=True)}})  # fmt: skip
     return pl.DataFrame(table).sort("query", maintain_order=True)

@@ -11,7 +11,7 @@ from openmoon.config import Recipe
 from openmoon.data.pairs.behaviour import asked_words
 from openmoon.data.shop import load_catalog
 from openmoon.errors import UserError
-from openmoon.io import require_other_file
+from openmoon.io import require_other_file, require_picture
 from openmoon.serving.contact_sheet import write_contact_sheet
 from openmoon.serving.search import search
 from openmoon.steps.embed import encoder_name
@@ -31,8 +31,8 @@ def search_products(
     text = pl.select(asked_words(pl.lit(text, pl.String))).item()
     if not text and image is None:
         raise UserError("search: nothing to search for; give --text, --image or both.")
-    if sheet is not None and image is not None:
-        require_other_file(sheet, "--sheet", [image])
+    if sheet is not None:
+        require_picture(sheet, "--sheet", [image] if image else [])
     _, encoder = open_encoder(recipe, encoder_folder)
     vectors = encoder.encode([{"text": text, "image": image}])
     found = search(recipe.workdir / "vectors.parquet", vectors, k, encoder_name(recipe, encoder.fingerprint()))
@@ -42,5 +42,6 @@ def search_products(
     path = shop.image_paths(pl.col("image"))
     results = results.select("rank", "score", "product_id", "title", "category", path)
     if sheet is not None:
+        require_other_file(sheet, "--sheet", map(Path, results["image"].drop_nulls()))
         write_contact_sheet(sheet, results, text, image)
     return results

@@ -53,6 +53,20 @@ def test_writes_a_shop_of_real_products(catalog: pl.DataFrame, tmp_path: Path) -
     assert unread["record"] == str(tmp_path / "11.jpg")
 
 
+def test_a_shop_is_not_written_over_what_it_is_made_of(catalog: pl.DataFrame, tmp_path: Path) -> None:
+    """Neither over the pictures nor over the table, though a simulated shop is there."""
+    (tmp_path / "summary.json").touch()
+    (tmp_path / "truth").mkdir()
+    with pytest.raises(UserError, match=r"0\.jpg, which the new shop is made of; choose another folder"):
+        simulate_on_catalog(catalog, lambda name: tmp_path / name, tmp_path, users=10)
+    out = tmp_path / "shop"
+    simulate_on_catalog(catalog, lambda name: tmp_path / name, out, users=10)
+    with pytest.raises(UserError, match=r"catalog\.parquet, which the new shop is made of"):
+        simulate_on_catalog(catalog, lambda name: tmp_path / name, out, users=10, reads=[out / "catalog.parquet"])
+    assert (tmp_path / "0.jpg").is_file()
+    simulate_on_catalog(catalog, lambda name: tmp_path / name, out, users=10)
+
+
 def test_rejected_rows_of_the_catalogue_are_kept_and_counted(catalog: pl.DataFrame, tmp_path: Path) -> None:
     row = {"table": "catalog", "row": 3, "product_id": "x", "reason": "why", "record": "{}"}
     rejected = pl.DataFrame([row], REJECTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ def simulate_on_catalog(
     progress: bool = False,
     workers: int | None = None,
     rejected: pl.DataFrame | None = None,
+    reads: Sequence[Path] = (),
 ) -> ShopSummary:
     """Simulate shoppers on a real catalogue and write a shop without creatives into the folder `out`.
 
@@ -42,6 +43,7 @@ def simulate_on_catalog(
         image_path: where the picture that a row's `image` names lies.
         photos: shopper photos in all; default one per product with a picture. Unreadable pictures get none; the
             summary counts them.
+        reads: files beside the pictures that must not be written over: the catalogue's own.
         rejected: what `load_catalog` rejected; it is written to rejected.parquet together with unreadable pictures.
 
     Files: catalog.parquet (image paths absolute), events.parquet, photos/, truth/, rejected.parquet, summary.json.
@@ -66,7 +68,7 @@ def simulate_on_catalog(
     pictured = np.flatnonzero(catalog["image"].is_not_null().to_numpy())
     sources = [image_path(name).resolve() if name else None for name in catalog["image"].to_list()]
     plan = plan_photos(pictured, len(pictured) if photos is None else photos, streams[3])
-    with new_shop(out) as folder, Progress(disable=not progress) as bar:
+    with new_shop(out, [*reads, *filter(None, sources)]) as folder, Progress(disable=not progress) as bar:
         (folder / "photos").mkdir()
         (folder / "truth").mkdir()
         jobs = [
