@@ -67,7 +67,7 @@ def check_shop(
     unreadable = images.fill(list(named.values()), progress=progress)
     keys = dict(zip(named, images.readable(list(named.values())), strict=True))
     sides, split_error = _sides(shop, keys, images, config.split)
-    alike, examples = _duplicates(_pictures(shop, keys, sides, config.split.by), images)
+    alike, examples = _duplicates(_pictures(shop, keys, sides, config.split.by), images, config.split)
     reasons = {path: _short(reason) for path, reason in unreadable.items()}
     report = CheckReport(
         tables=_count_tables(shop),
@@ -179,7 +179,9 @@ def _pictures(shop: Shop, keys: dict[str, str | None], sides: pl.DataFrame | Non
     return pl.concat(uses).with_columns(key=key).filter(pl.col("key").is_not_null())
 
 
-def _duplicates(pictures: pl.DataFrame, images: ImageCache) -> tuple[dict[str, int], dict[str, list[list[str]]]]:
+def _duplicates(
+    pictures: pl.DataFrame, images: ImageCache, config: SplitConfig
+) -> tuple[dict[str, int], dict[str, list[list[str]]]]:
     """Groups of pictures that look the same, where that matters: other SPU, other split, query = catalogue picture."""
     keys = pictures["key"].unique(maintain_order=True)
     if keys.is_empty():
@@ -188,11 +190,13 @@ def _duplicates(pictures: pl.DataFrame, images: ImageCache) -> tuple[dict[str, i
     pictures = pictures.join(labels, on="key", how="left", maintain_order="left")
     products, photos = pictures.filter(kind="catalog"), pictures.filter(kind="query")
     several = pl.col("side").n_unique() > 1
+    one_query = config.by == "product" and config.together == "look-alikes"
+    handled = "only the pairs of one split are used" if one_query else "leakage"
     findings = {
         "groups of products of different SPUs with one picture": _groups(products, pl.col("spu_id").n_unique() > 1),
         "groups of products in different splits with one picture (leakage)": _groups(products, several),
         "groups of query photos that are the same picture": _groups(photos, pl.len() > 1),
-        "groups of query photos in different splits that are the same picture (leakage)": _groups(photos, several),
+        f"groups of query photos in different splits that are the same picture ({handled})": _groups(photos, several),
         "groups in which a query photo is a catalogue picture": _groups(pictures, pl.col("kind").n_unique() > 1),
     }
     examples = {what: names.head(EXAMPLES).to_list() for what, names in findings.items() if len(names)}
