@@ -104,6 +104,7 @@ def test_a_recipe_is_a_suite_of_what_it_holds_out(recipe: Path, finished: object
         (["nowhere.parquet", "--suite", "sample"], "nowhere.parquet: no such vectors table"),
         (["untuned", "a=untuned", "a=untuned", "--suite", "sample"], "write NAME="),
         (["untuned", "--suite", "mbe"], "found no test file"),
+        (["untuned", "--suite", "fashion200k"], "nothing of suite fashion200k can be measured: 1 of 1 pictures are not in"),
         (["untuned", "--suite", "own.yaml"], "own.yaml names its own data; leave --data out"),
     ],
 )
@@ -112,6 +113,9 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, shop: Path, t
     own.mkdir()
     if "fashion" in arguments:
         pl.read_parquet(shop / "catalog.parquet").drop("category").write_parquet(own / "catalog.parquet")
+    if "fashion200k" in arguments:
+        (own / "labels").mkdir()
+        (own / "labels" / "dress_test_detect_all.txt").write_text("women/dresses/casual/1/1_0.jpeg\t0.9\tred dress\n")
     data = shop if "sample" in arguments else own
     failed = cli("benchmark", *arguments, "--data", data, "--out", tmp_path / "out", ok=False)
     assert message in failed.stderr

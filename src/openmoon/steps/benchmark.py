@@ -31,7 +31,7 @@ def benchmark(arguments: Sequence[str], suite_name: str, data: Path | None, out:
 
     `arguments` are ENCODER or NAME=ENCODER, in the order of the tables; the suite is one of `READERS` in the folder `data`, or a
     recipe (.yaml) for what it holds out. `seed` draws the sample of queries where there are too many. Raises `UserError` for an
-    unknown suite or encoder and for data in another layout.
+    unknown suite or encoder, for data in another layout, and where nothing can be measured.
     """
     _require_suite(suite_name, data)
     sources = named_sources(arguments)
@@ -53,13 +53,16 @@ def benchmark(arguments: Sequence[str], suite_name: str, data: Path | None, out:
         shown = console.is_terminal
         ranked, cells, left_out = retrieval_task(systems, suite, seed, shown)
         classification, attributes = label_tasks(systems, suite, shown)
+    notes = [*warnings, *suite.notes, *left_out]
+    if not (cells or classification or attributes):
+        raise UserError(f"benchmark: nothing of suite {suite.name} can be measured: {'; '.join(notes)}.")
     result = Benchmark(
         origin=Origin(
             suite=suite.name, revision=suite.revision, pool=suite.pool.height, queries=suite.queries.height,
             train_examples=suite.examples.filter(split="train").height,
             test_examples=suite.examples.filter(split="test").height, seed=seed,
             encoders={system.name: system.facts for system in systems}, versions=versions(), machine=machine(),
-            notes=[*warnings, *suite.notes, *left_out],
+            notes=notes,
         ),
         ranked=ranked, labelled=[MAJORITY, *sources], retrieval=cells, classification=classification, attributes=attributes,
     )  # fmt: skip
