@@ -336,3 +336,21 @@ def test_the_filters_threshold_falls_as_the_training_goes_on(dual: bool) -> None
         plan = objective(np.arange(4), np.random.default_rng(0), progress)
         losses.append(float(loss_of(plan)["text → product" if dual else "info_nce"]))
     assert losses[0] < 0.8 * losses[1] < 0.64 * losses[2]
+
+
+def test_the_monitor_looks_at_inputs_that_differ() -> None:
+    """A batch of which most ask for one product: a bestseller is no collapse."""
+    rows = np.array([1, 2, 13, 14, 3, 1, 13])  # of the products 1, 2, 1, 2, 3, 1, 1
+    whole = Mix(["text", "image"], ["rich+image", "rich+image"], [1.0, 1.0])
+    spus = np.arange(N)
+    products = np.array([1, 2, 3])
+    shown = {
+        "mix": (posttraining_objective(Contrast(tau, (8,)), pairs(), items(), spus, whole), rows, "rich+image"),
+        "stage 1": (pretraining_objective(tau, items(), spus, np.arange(N), [8], 1.0, 1.0), rows % N, "image"),
+        "dual": (dual_alignment_objective(Contrast(tau, (8,)), pairs(), items(), spus, None, Alignment(less=0)), rows,
+                 "rich+image"),
+    }  # fmt: skip
+    for name, (objective, batch, view) in shown.items():
+        plan = objective(batch, np.random.default_rng(0), 0.0)
+        looked_at = plan.loss([Encoded(vectors(views)) for views in plan.views]).vectors
+        torch.testing.assert_close(looked_at, vectors(items().show([view] * 3, products)), msg=name)

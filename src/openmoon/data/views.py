@@ -46,10 +46,6 @@ class Views:
         rows = zip(self.texts, self.images, strict=True)
         return np.array([hash_number(repr(row)) for row in rows], np.uint64).view(np.int64)
 
-    def distinct(self) -> npt.NDArray[np.int64]:
-        """The first row of each input, ascending."""
-        return np.sort(np.unique(self.identity(), return_index=True)[1])
-
     def blended(self, partner: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> Views:
         """The same rows, pictures with a share below 1 blended with those of the rows in `partner`, both (B,)."""
         images = list(self.images)

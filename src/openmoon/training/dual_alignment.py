@@ -26,7 +26,7 @@ from openmoon.models.experts import GATE
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives, Weigh
-from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
+from openmoon.training.plan import Encoded, Objective, Plan, StepOutput, first_of_each
 from openmoon.training.posttrain import PairTable
 
 WHOLE = "rich+image"  # a product with all that it has
@@ -128,7 +128,7 @@ def dual_alignment_objective(
                          for m in meetings if m.among is not None and np.isin(beside.owner[beside.left], m.among).any()]
                 output.losses["triplet"] = torch.stack(found).mean() if found else whole.sum() * 0
             contrast.remember(whole, batch.to(whole.device))
-            return StepOutput(output.losses, whole[views[0].distinct()], output.figures | hard.figures(beside, len(rows)))
+            return StepOutput(output.losses, whole[first_of_each(names[1])], output.figures | hard.figures(beside, len(rows)))
 
         return Plan(views, loss)
 

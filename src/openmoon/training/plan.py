@@ -42,6 +42,11 @@ class Plan:
     loss: Callable[[Sequence[Encoded]], StepOutput]
 
 
+def first_of_each(identity: np.ndarray) -> np.ndarray:
+    """The first row of each input, ascending, of (B,) identities."""
+    return np.sort(np.unique(identity, return_index=True)[1])
+
+
 Objective = Callable[[np.ndarray, np.random.Generator, float], Plan]
 """Rows of the training table (B,), a generator, and how much of the training is done, 0..1 → the plan of a step."""
 EncodeViews = Callable[[Views, np.random.Generator], Encoded]

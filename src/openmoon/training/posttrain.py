@@ -17,7 +17,7 @@ from openmoon.io import content_hash
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
 from openmoon.training.negatives import NOBODY, NONE, Extra, HardNegatives
-from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
+from openmoon.training.plan import Encoded, Objective, Plan, StepOutput, first_of_each
 
 PRODUCT = "rich+image"  # a query shown as a product: another one that was chosen for the same query
 # by which a candidate may be a false negative: SPU, query as shown, item as shown, SPU of a product that asks
@@ -149,7 +149,7 @@ def posttraining_objective(
             losses: dict[str, Tensor] = {contrast.loss: weigh(found.losses, everyone).mean()}
             if hard.triplet is not None and extra is not None:
                 losses["triplet"] = hard.triplet(queries, everyone, answers, beside, extra, weigh)
-            return StepOutput(losses, answers[shown.distinct()], contrast.figures(found) | hard.figures(beside, len(rows)))
+            return StepOutput(losses, answers[first_of_each(names[2])], contrast.figures(found) | hard.figures(beside, len(rows)))
 
         return Plan(views, loss)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from openmoon.data.views import Parts
 from openmoon.training.contrast import codes_of
-from openmoon.training.plan import Encoded, Objective, Plan, StepOutput
+from openmoon.training.plan import Encoded, Objective, Plan, StepOutput, first_of_each
 from openmoon.training.self_supervision import views_loss
 
 COUNTERPARTS = ("image", "title+image", "rich+image")  # what a view of a picture should find: another view, the product
@@ -78,7 +78,7 @@ def pretraining_objective(
             if supervise:
                 codes = codes_of(spus[pictured], pictures)
                 losses["self_supervision"] = self_supervision * views_loss(first, others[-1], codes, temperature(), dims)
-            return StepOutput(losses, first[views[0].distinct()])
+            return StepOutput(losses, first[first_of_each(pictures)])
 
         return Plan(views, loss)
 
