@@ -38,6 +38,20 @@ def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
     assert answers(pair_table(no_sessions, no_sessions, spare="visits"), "text") == answers(table, "text")
 
 
+def test_a_pair_of_many_sessions_has_what_was_chosen_in_any() -> None:
+    """A popular one, of a thousand sessions with another choice in each."""
+    count = 1000
+    sessions = [f"session {n}" for n in range(count)]
+    names = ["popular", *(f"query {n}" for n in range(count))]
+    pairs = pl.DataFrame({
+        "query_text": names, "query_image_key": [None] * (count + 1), "item": range(count + 1), "asked_text": names,
+        "visits": [sessions, *([one] for one in sessions)],
+    }, schema_overrides={"query_image_key": pl.String})  # fmt: skip
+    _, mates = pair_table(pairs, pairs, spare="visits").known["text"]
+    assert set(mates.of(np.array([0]))[0]) == set(range(count + 1))
+    assert mates.sizes(np.arange(1, count + 1)).tolist() == [2] * count
+
+
 def test_pairs_of_one_long_session_share_what_was_chosen_in_it() -> None:
     """A robot's: a list for each of its pairs would take the square of their number."""
     count, names = 500, [f"query {n}" for n in range(500)]

@@ -148,6 +148,40 @@ def test_a_training_never_opens_the_labels_of_the_evaluation(folder: Path) -> No
         held_out_queries(open_workspace(settings))
 
 
+@pytest.fixture
+def photographed(folder: Path) -> tuple[Path, list[str]]:
+    """`folder`, in which shoppers found two products for training by one photo and a third product, which is held out, by the
+    same photo compressed again; a labelled query shows the latter. And the three."""
+    split = dict(opened(folder).items.select("product_id", "split").iter_rows())
+    first, second = [product for product, side in split.items() if side == "train"][:2]
+    held_out = next(product for product, side in split.items() if side == "test")
+    cells = np.random.default_rng(1).integers(0, 255, (8, 8, 3))
+    photo = Image.fromarray(np.kron(cells, np.ones((8, 8, 1))).astype(np.uint8))
+    for name, quality in (("sharp.jpg", 95), ("sent.jpg", 70)):
+        photo.save(folder / name, quality=quality)
+    events = pl.read_parquet(folder / "events.parquet")
+    asked = pl.DataFrame({"query_image": ["sharp.jpg", "sharp.jpg", "sent.jpg"], "product_id": [first, second, held_out]})
+    asked = asked.with_columns(user_id=pl.lit("v"), timestamp=pl.lit("2024-01-02"), action=pl.lit("click"))
+    pl.concat([events, asked], how="diagonal").write_parquet(folder / "events.parquet")
+    pl.DataFrame({
+        "query_text": [None, "words of its own"], "query_image": ["sent.jpg", None], "product_id": [held_out] * 2,
+    }).write_parquet(folder / "labels.parquet")  # fmt: skip
+    return folder, [first, second, held_out]
+
+
+@pytest.mark.parametrize("together", ["look-alikes", "spu"])
+def test_a_photo_that_was_compressed_again_is_no_new_query(photographed: tuple[Path, list[str]], together: str) -> None:
+    folder, (first, second, held_out) = photographed
+    split = {"val": 0.2, "test": 0.2, "together": together}
+    work = open_workspace(recipe(folder, queries="labels.parquet", split=split), labels=True)
+    by_photo = work.pairs.filter(pl.col("query_image").is_not_null())
+    taught = {first, second}
+    assert set(by_photo["product_id"]) == (taught if together == "look-alikes" else taught | {held_out})
+    asked = held_out_queries(work).select("query_text", pl.col("query_image").str.split("/").list.last()).rows()
+    again = [] if together == "look-alikes" else [(None, "sent.jpg")]
+    assert asked == [*again, ("words of its own", None)]
+
+
 def test_events_that_were_all_rejected_are_said_to_be(folder: Path) -> None:
     events = pl.read_parquet(folder / "events.parquet").with_columns(product_id=pl.lit("stranger"))
     events.write_parquet(folder / "events.parquet")

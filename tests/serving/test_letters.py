@@ -73,4 +73,5 @@ def test_what_a_font_has(tmp_path: Path) -> None:
     assert ord("é") in dejavu
     assert ord("杯") not in dejavu
     (tmp_path / "torn.ttf").write_bytes(b"no font")
-    assert letters._letters(str(tmp_path / "torn.ttf")) == frozenset()
+    assert letters._letters(str(tmp_path / "torn.ttf")) == letters._letters(str(tmp_path / "absent.ttf")) == frozenset()
+    assert letters._letters(str(FOLDER / "LastResortHE-Regular.ttf")) == frozenset(), "it has a box for every letter there is"

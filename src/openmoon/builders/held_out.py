@@ -48,8 +48,9 @@ def held_out_queries(work: Workspace) -> pl.DataFrame:
             for what, count in lost.items():
                 console.print(f"  test queries: {count:,} of {labelled:,} lose their {what}: trainings may have used it")
     if found.is_empty() and work.shop.queries is not None:
-        raise UserError(f"data.queries: of its {len(work.shop.queries):,} usable rows none asks for a product that is measured, "
-                        "in a way that no training may have used; label more, or leave data.queries out.")  # fmt: skip
+        raise UserError(f"data.queries: of its {len(work.shop.queries):,} usable rows none asks for a product that is "
+                        "measured, in words or by a photo that no training may have used; label more, or raise "
+                        "data.split.test.")  # fmt: skip
     if found.is_empty():
         raise UserError("evaluation: the test split has no query→item pair; raise data.split.test or name data.queries.")
     return found.select("query_text", "product_id", query_image=work.shop.readable_paths("query_image"))

@@ -22,8 +22,8 @@ app = typer.Typer(
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Read the tables of a recipe, print counts and problems, write rejected rows with their reasons.
 
-    Exits with 1 where the recipe's trainings would not start: a split without products or pairs, no event with an action that
-    stage 2 learns from, nothing to validate a stage on.
+    Exits with 1 where a step of the recipe would not start: a split without products or pairs, no event with an action that
+    stage 2 learns from, nothing to validate a stage on, no usable row among the labelled queries.
     """
     loaded = load(recipe, overrides)
     from openmoon.steps.check import check

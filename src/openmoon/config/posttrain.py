@@ -236,13 +236,6 @@ class PosttrainConfig(OptimConfig):
         return self
 
     @model_validator(mode="after")
-    def _views_differ(self) -> PosttrainConfig:
-        if self.self_supervision and not self.changes_pictures:
-            raise ValueError("self_supervision compares two views of a picture, which are the same without augment and "
-                             "augment_views; raise them, or set self_supervision: 0")  # fmt: skip
-        return self
-
-    @model_validator(mode="after")
     def _blends_need_pixels(self) -> PosttrainConfig:
         if self.blend and not self.train_image_trunk:
             raise ValueError(

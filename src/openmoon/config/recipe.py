@@ -61,6 +61,14 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _views_differ(self) -> Recipe:
+        for name, stage in (("pretrain", self.pretrain), ("posttrain", self.posttrain)):
+            if stage and stage.self_supervision and not stage.views_differ and not self.encoder.fusion.dropout:
+                raise ValueError(f"{name}.self_supervision compares two views of a picture, which are the same without augment "
+                                 f"and augment_views; raise them, or set {name}.self_supervision: 0")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
     def _experts_are_trained(self) -> Recipe:
         if self.encoder.fusion.experts and self.posttrain is None:
             raise ValueError("encoder.fusion.experts come with stage 2, which posttrain: null switches off; leave one out")

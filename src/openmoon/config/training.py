@@ -65,8 +65,8 @@ class OptimConfig(Section):
         return self
 
     @property
-    def changes_pictures(self) -> bool:
-        """Whether two views of one picture differ."""
+    def views_differ(self) -> bool:
+        """Whether two views of one picture differ before they are encoded."""
         return self.augment > 0 and (bool(self.train_image_trunk) or self.augment_views > 0)
 
 
@@ -86,7 +86,9 @@ class PretrainConfig(OptimConfig):
             raise ValueError(
                 "image_text and self_supervision are both 0, so there is nothing to learn; use pretrain: null"
             )
-        if self.self_supervision and not self.with_text and not self.changes_pictures:
-            raise ValueError("self_supervision compares two views of a picture, which are the same without augment and "
-                             "augment_views; raise them or with_text, or set self_supervision: 0")  # fmt: skip
         return self
+
+    @property
+    def views_differ(self) -> bool:
+        """As in stage 2, or one of them brings the text along."""
+        return super().views_differ or self.with_text > 0

@@ -46,7 +46,7 @@ class CheckReport:
     unread: dict[str, list[str]]  # table → columns that nothing reads
     examples: dict[str, list[list[str]]]  # warning → a few groups of product ids or query photos
     split: dict[str, int]  # products in each split
-    errors: list[str]  # why trainings would not start
+    errors: list[str]  # why steps would not start
 
     def __rich__(self) -> RenderableType:
         return Group(*_render(self))
@@ -60,7 +60,7 @@ def check_shop(
 
     Pictures are decoded into `images` (`progress(n)` is called as they are done). Writes `out`/rejected.parquet, one
     row for every table row and picture that cannot be used, and `out`/check.json. `refusals` says of a shop whose products can be
-    split why trainings would not start on it.
+    split why steps would not start on it.
     """
     shop = load_shop(config)
     named = {name: shop.image_path(name) for name in shop.picture_names()}

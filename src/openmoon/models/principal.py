@@ -24,11 +24,11 @@ def pooled_features(tokens: Tokens) -> Tensor:
 
 @torch.no_grad()
 def start_from_data(fusion: Fusion, image: Tensor | None, text: Tensor | None) -> None:
-    """Set the input projections from pooled features (N, D) of training pictures and texts; None leaves one as it is.
+    """Set the input projections from pooled features (N, D) of training pictures and texts.
 
-    So does a side whose rows are all the same, which has no components. Where both have some they get every second dimension
-    each. Directions that N rows cannot determine stay random, orthogonal to the others; dimensions beyond what a trunk has start
-    at zero. Where vector and fusion have one width the head becomes the identity.
+    A side that is None, or whose rows are all the same (they have no components), stays as it is. Where both have some they get
+    every second dimension each. Directions that N rows cannot determine stay random, orthogonal to the others; dimensions beyond
+    what a trunk has start at zero. Where vector and fusion have one width the head becomes the identity.
     """
     given = [None if side is None else side.double() for side in (image, text)]
     sides = [None if side is None or not _vary(side) else side for side in given]

@@ -87,7 +87,7 @@ def _picture(sheet: Image.Image, corner: tuple[int, int], item: Item) -> None:
 def _texts(draw: ImageDraw.ImageDraw, corner: tuple[int, int], texts: Sequence[Item], lines: int) -> None:
     x, y = corner
     for item in texts:
-        letters = font(14, text=str(item.shown))
+        letters = font(14, text=f"{item.label} {item.shown} left out: {item.reason}…")
         words = wrap(f"{item.label}  {item.shown}", letters, WORDS - PAD, 4)
         words += wrap(f"left out: {item.reason}", letters, WORDS - PAD, 1) if item.reason else []
         for line in words[: max(0, lines)]:

@@ -10,6 +10,8 @@ import matplotlib
 from matplotlib.font_manager import findSystemFonts, get_font
 from PIL import ImageFont
 
+LATIN = frozenset(range(ord("!"), ord("~") + 1))
+EVERYTHING = 200_000  # a font with as many letters draws all of them as boxes ("last resort" fonts)
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
@@ -20,7 +22,7 @@ def font(size: int, bold: bool = False, text: str = "") -> ImageFont.FreeTypeFon
     wanted = {ord(letter) for letter in text if letter.isprintable()}
     if wanted <= _letters(own):
         return _open(own, size)
-    return _open(max([own, *_installed()], key=lambda path: len(wanted & _letters(path))), size)
+    return _open(max([own, *_installed()], key=lambda path: (len(wanted & _letters(path)), len(LATIN & _letters(path)))), size)
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> list[str]:
@@ -62,6 +64,7 @@ def _installed() -> list[str]:
 @cache
 def _letters(path: str) -> frozenset[int]:
     try:
-        return frozenset(get_font(path).get_charmap())
-    except RuntimeError:  # FreeType cannot open it, so it draws nothing
+        found = get_font(path).get_charmap()
+    except (RuntimeError, OSError):  # FreeType cannot open it, or it is gone: it draws nothing
         return frozenset()
+    return frozenset(found) if len(found) < EVERYTHING else frozenset()

@@ -1,4 +1,4 @@
-"""`openmoon data check`: what is in the tables, what is wrong with them, and whether the recipe's trainings would start."""
+"""`openmoon data check`: what is in the tables, what is wrong with them, and whether the recipe's steps would start."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from openmoon.steps.report import report
 
 def run(recipe: Recipe, fresh: bool = False) -> RetrievalResult | None:
     """Check, pretrain, augment (where stage 2 draws from it), posttrain, evaluate, embed, report; returns the evaluation, None
-    where there are no queries. `UserError` before stage 1 where the check says that a stage would not start."""
+    where there are no queries. `UserError` before stage 1 where the check says that a step would not start."""
     shop = load_shop(recipe.data)
     if recipe.posttrain:
         shop.require_queries()  # stage 1 takes long

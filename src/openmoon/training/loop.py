@@ -192,7 +192,7 @@ def _step(
         "gradient_norm": norm.item(),
         **output.figures,
     }
-    if step % STATISTICS_EVERY == 0:
+    if step % STATISTICS_EVERY == 0 and len(output.vectors) > 1:
         statistics = space_statistics(output.vectors.detach().float())
         check_alive(statistics, len(output.vectors), stage, step + 1)
         values |= statistics

@@ -102,3 +102,6 @@ def test_a_brand_may_end_in_a_mark() -> None:
     joop, mug = (Product("1", "Joop! Homme", attributes={"brand": "Joop!"}), Product("2", "A mug"))
     assert Brands([joop, mug]).strangers("A mug by Joop! for men", mug) == ["Joop"]
     assert not Brands([joop, mug]).strangers("A bottle by Joop! for men", joop)
+    free = Product("3", "A dress", attributes={"brand": "Free People"})
+    assert Brands([free, mug]).strangers("By Free  People.", mug) == ["Free  People"]
+    assert not Brands([free, mug]).strangers("Gluten Free. People love it", mug), "two sentences are no name"

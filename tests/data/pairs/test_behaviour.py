@@ -68,7 +68,11 @@ def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:
     assert found["asker"].to_list() == ["a", "b"]
     assert found["latest"].to_list() == [START + timedelta(minutes=2), START + timedelta(minutes=4)], "of the second click"
     bought = events([*rows, ("purchase", "b", None, None), ("purchase", "a", None, None)], "uuuvuuu")
-    assert co_click_pairs(bought, ["click", "purchase"], catalog)["action"].to_list() == ["purchase", "click"], "of the second"
+    second = co_click_pairs(bought, ["click", "purchase"], catalog)
+    assert second["action"].to_list() == ["purchase", "click"]
+    assert second["latest"].to_list() == [START + timedelta(minutes=5), START + timedelta(minutes=4)], "of what teaches"
+    labelled = bought.with_columns(split=pl.Series(["train", "train", "val", "val", "test", "val", "train"]))
+    assert co_click_pairs(labelled, ["click", "purchase"], catalog)["split"].to_list() == ["val", "test"]
     same_names = log.with_columns(session_id=pl.lit("1"))  # visits numbered for each shopper
     assert co_click_pairs(same_names, ["click"], catalog).rows() == found.with_columns(visits=pl.lit(["u/1"])).rows()
     by_day = co_click_pairs(events(rows, "uuuvu", sessions=False), ["click"], catalog)

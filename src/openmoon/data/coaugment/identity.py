@@ -11,6 +11,7 @@ BRAND_NAMES = frozenset({"brand", "brandname", "manufacturer", "maker", "designe
 
 _LETTER = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff"  # of scripts that put spaces between words
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # that put none
+_MARKS = ",.;:!?()\"“”"
 _UNITS = "ml|cl|l|mm|cm|m|in|inch|inches|ft|mg|g|kg|oz|lb|lbs|w|v|mah|gb|tb|mb|hz|pcs|pc|pack|pairs?|percent"
 _NUMBERED = re.compile(rf"[^\s,;(){_UNSPACED}]*\d[^\s,;(){_UNSPACED}]*(?:\s(?:{_UNITS})(?![{_LETTER}]))?", re.IGNORECASE)
 _SIZE = re.compile(rf"(?<![{_LETTER}'’-])(?:X{{0,3}}[SL]|M)(?![{_LETTER}'’-])")
@@ -49,7 +50,7 @@ class Brands:
             for name, value in product.attributes.items()
             if normal_name(name) in BRAND_NAMES
         }
-        self._known = {" ".join(word.group() for word in _words(value)).casefold() for value in values} - {""}
+        self._known = {_plain(value) for value in values if _words(value)}
         self._longest = max((len(_words(value)) for value in self._known), default=0)
         unspaced = [value for value in values if len(value) > 1 and re.search(f"[{_UNSPACED}]", value)]
         unspaced.sort(key=len, reverse=True)
@@ -73,12 +74,17 @@ class Brands:
                 continue
             for last in words[first : first + self._longest]:
                 name = text[word.start() : last.end()]
-                if " ".join(word.group() for word in _words(name)).casefold() in self._known:
+                if _plain(name) in self._known:
                     yield name
 
 
 def _words(text: str) -> list[re.Match[str]]:
-    return list(re.finditer(r"[^\s,.;:!?()\"“”]+", text))
+    return list(re.finditer(rf"[^\s{_MARKS}]+", text))
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: without the marks about it, which a brand may end in."""
+    return " ".join(name.split()).strip(_MARKS).casefold()
 
 
 def _whole(string: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[str]:

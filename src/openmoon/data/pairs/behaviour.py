@@ -60,21 +60,23 @@ def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.Dat
     title, image. A session is a `session_id`, or a shopper's day where the log has none. Pairs of a product with itself are left
     out.
     """
-    second = pl.col("product_id", "action", "timestamp").shift(-1).over("user_id", "visit").name.prefix("next_")
+    visit = ["user_id", "visit"]
+    second = pl.col("product_id", "action", "timestamp", "split").shift(-1).over(visit).name.prefix("next_")
     shown = catalog.lazy().select("product_id", query_text="title", query_image="image")
     return (
         events.lazy()
         .filter(pl.col("action").is_in(list(actions)))
         .with_columns(VISIT.alias("visit"))
         .sort("timestamp", maintain_order=True)
-        .with_columns(pl.col("action").cast(STRENGTH).max().over("user_id", "visit", "product_id"))
-        .unique(["user_id", "visit", "product_id"], keep="first", maintain_order=True)
-        .select("user_id", "session_id", "split", "product_id", second)
+        .with_columns(pl.col("action").cast(STRENGTH).max().over(*visit, "product_id"),
+                      pl.col("timestamp").max().over(*visit, "product_id"))
+        .unique([*visit, "product_id"], keep="first", maintain_order=True)
+        .select("user_id", "session_id", "product_id", second)
         .filter(pl.col("next_product_id").is_not_null())
         .join(shown, on="product_id", how="inner", maintain_order="left")
         .filter(pl.col("query_text").is_not_null() | pl.col("query_image").is_not_null())
         .rename({"product_id": "asker"})
-        .rename({f"next_{name}": name for name in ("product_id", "action", "timestamp")})
+        .rename({f"next_{name}": name for name in ("product_id", "action", "timestamp", "split")})
         .group_by("query_text", "query_image", "product_id", maintain_order=True)
         .agg(*_SUMMARY, pl.col("asker").first())
         .collect()

@@ -36,10 +36,12 @@ def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
     """For each pair the rows (`item`) of the products that were chosen in the sessions that it was chosen in, its own among them:
     a list that all pairs of the same sessions share, since a robot's session may be long."""
     mates = chosen.select("visits", "item").explode("visits").drop_nulls().unique(maintain_order=True)
-    asked = pairs.select(sessions=pl.col("visits").list.unique().list.sort())
-    distinct = asked.unique(maintain_order=True)
-    found = distinct.with_columns(visits="sessions").explode("visits").join(mates, on="visits", maintain_order="left_right")
-    return _shared(asked, found.select("sessions", "item").unique(maintain_order=True), ["sessions"])
+    asked = pairs.select(visits=pl.col("visits").list.unique().list.sort())
+    distinct = asked.unique(maintain_order=True).with_row_index("list")
+    which = asked.join(distinct, on="visits", how="left", nulls_equal=True, maintain_order="left")["list"].to_numpy()
+    found = distinct.explode("visits").join(mates, on="visits", maintain_order="left_right")
+    owner, items = found.select("list", "item").unique(maintain_order=True)
+    return Lists.group(owner.to_numpy().astype(np.int64), items.to_numpy(), len(distinct), which.astype(np.int64))
 
 
 def not_chosen(

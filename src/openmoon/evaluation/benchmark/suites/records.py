@@ -89,7 +89,7 @@ def attribute_table(found: Sequence[Mapping[str, str]]) -> tuple[pl.DataFrame, l
 
 
 def once(records: pl.DataFrame, by: Sequence[str], what: str) -> tuple[pl.DataFrame, list[str]]:
-    """The first of the records that have the same `by`, and a note on those that say something else of it."""
+    """The first of the records that have the same `by`, and a note on how many of the others say something else."""
     kept = records.unique(by, keep="first", maintain_order=True)
     others = records.unique().height - kept.height
     return kept, [f"{others:,} {what} are left out: an earlier one has their {' and '.join(by)}"] if others else []
