@@ -13,6 +13,7 @@ from openmoon.evaluation.ranking import count_in_blocks, pair_chunks
 # A token is one CJK character, or a run of other letters and digits; single characters count ("5", "L").
 _TOKEN = r"(?u)[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
 _SCORES_AT_ONCE = 1 << 24  # 64 MiB of scores
+_TIE = 1e-5  # scores closer than this are equal: the same words summed in another order
 
 
 def count_better_bm25(
@@ -38,7 +39,7 @@ def count_better_bm25(
         asked = (queries[query] for query in part.queries)
         scores = np.stack([index.get_scores(words) if words and any(items) else nothing for words in asked])
         target = scores[part.row, part.item]
-        counts = count_in_blocks(part, target, [(0, torch.from_numpy(scores))], tolerance=0.0)
+        counts = count_in_blocks(part, target, [(0, torch.from_numpy(scores))], tolerance=_TIE)
         better[part.index], ties[part.index] = counts
     return better, ties
 
