@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from openmoon.evaluation.bm25 import count_better_bm25
@@ -111,8 +111,10 @@ TEXTS = st.lists(st.sampled_from(["red", "Red", "boot", "boots", "5", "L", "é",
 def test_bm25_equals_the_formula(queries, items):
     pairs = np.array([(q, i) for q in range(len(queries)) for i in range(0, len(items), 3)])
     better, ties = count_better_bm25(queries, items, pairs)
-    scores = bm25_by_loops(queries, items).round(5)  # far finer than what k1 or b change
-    np.testing.assert_array_equal((better, ties), naive_counts(scores, pairs.tolist()))
+    scores = bm25_by_loops(queries, items)
+    gaps = np.abs(scores[:, :, None] - scores[:, None])
+    assume(not ((gaps > 1e-9) & (gaps < 1e-4)).any())  # float32 could not tell them from a tie
+    np.testing.assert_array_equal((better, ties), naive_counts(scores.round(6), pairs.tolist()))
 
 
 def test_bm25_of_items_without_words_is_chance():
