@@ -33,7 +33,13 @@ class SplitConfig(Section):
     seed: int = 0
     """Another one holds out other products."""
     together: Literal["spu", "look-alikes"] = "look-alikes"
-    """look-alikes: products whose pictures look the same stay in one split, as those of one SPU do; spu: these alone."""
+    """look-alikes: products whose pictures look the same stay in one split, as those of one SPU do, and photos of queries that
+    look the same are one query; spu: neither."""
+
+    @property
+    def by_looks(self) -> bool:
+        """Whether what looks the same stays together: where the split is ours, not given."""
+        return self.by == "product" and self.together == "look-alikes"
 
 
 class DataConfig(Section):

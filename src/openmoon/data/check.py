@@ -190,8 +190,7 @@ def _duplicates(
     pictures = pictures.join(labels, on="key", how="left", maintain_order="left")
     products, photos = pictures.filter(kind="catalog"), pictures.filter(kind="query")
     several = pl.col("side").n_unique() > 1
-    one_query = config.by == "product" and config.together == "look-alikes"
-    handled = "only the pairs of one split are used" if one_query else "leakage"
+    handled = "only the pairs of one split are used" if config.by_looks else "leakage"
     findings = {
         "groups of products of different SPUs with one picture": _groups(products, pl.col("spu_id").n_unique() > 1),
         "groups of products in different splits with one picture (leakage)": _groups(products, several),

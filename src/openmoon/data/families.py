@@ -49,7 +49,7 @@ def families(spus: pl.Series, keys: pl.Series, images: ImageCache) -> pl.Series:
 def with_looks(tables: Sequence[pl.DataFrame], images: ImageCache, config: SplitConfig) -> list[pl.DataFrame]:
     """Tables with `query_look` beside their `query_image_key`: equal for photos, of whichever table, that look the same where
     `config` keeps look-alikes together, else the photo itself. A photo that an app compressed again is no new one."""
-    if config.by != "product" or config.together != "look-alikes":
+    if not config.by_looks:
         return [table.with_columns(query_look="query_image_key") for table in tables]
     keys = pl.concat([table["query_image_key"] for table in tables]).drop_nulls().unique(maintain_order=True)
     known = pl.DataFrame({"query_image_key": keys, "look": look_alikes(keys.to_list(), images)})
@@ -59,7 +59,7 @@ def with_looks(tables: Sequence[pl.DataFrame], images: ImageCache, config: Split
 
 def split_catalog(products: pl.DataFrame, images: ImageCache, config: SplitConfig) -> pl.DataFrame:
     """`split_products` of product_id, spu_id, image_key, with families in the place of SPUs where `config` says so."""
-    if config.by == "product" and config.together == "look-alikes":
+    if config.by_looks:
         family = families(products["spu_id"], products["image_key"], images)
         products = products.with_columns(family.alias("spu_id"))
     return split_products(products, config)

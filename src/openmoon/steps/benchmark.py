@@ -125,8 +125,8 @@ def _seen_notes(name: str, source: str, suite: Suite) -> list[str]:
 
 def _compared_otherwise(name: str, recipe: Recipe, suite: Suite) -> list[str]:
     """A warning where one split may differ in a few products: look-alikes are found in pictures of the recipe's size."""
-    size, split = recipe.encoder.image.size, recipe.data.split
-    if suite.compared_at in (None, size) or split.by != "product" or split.together != "look-alikes":
+    size = recipe.encoder.image.size
+    if suite.compared_at in (None, size) or not recipe.data.split.by_looks:
         return []
     return [f"{name}: its look-alikes were found in pictures of {size} px, the suite's at {suite.compared_at}: a product that "
             "only one of them keeps with others may be on another side"]  # fmt: skip

@@ -104,11 +104,13 @@ class MinedNegatives(nn.Module):
         """Renew the table if it is time; the figures of the mining, for the leader's log."""
         if step % self.every:
             return {}
-        found = self._renew() if self.world.leads else None
-        if found is not None:
+        figures: dict[str, float] = {}
+        if self.world.leads:
+            found = self._renew()
             self.table.copy_(torch.from_numpy(found.table))
+            figures = found.figures
         self.world.agree([self.table])
-        return {} if found is None else found.figures
+        return figures
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, count) product rows for the pairs in `rows`; -1 where nothing was mined."""
