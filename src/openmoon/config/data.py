@@ -34,7 +34,7 @@ class SplitConfig(Section):
     """Another one holds out other products."""
     together: Literal["spu", "look-alikes"] = "look-alikes"
     """look-alikes: products whose pictures look the same stay in one split, as those of one SPU do, and photos of queries that
-    look the same are one query; spu: neither."""
+    look the same are one query; spu: only products of one SPU."""
 
     @property
     def by_looks(self) -> bool:
