@@ -86,9 +86,9 @@ class Lists:
         return self.values[first[owner] + within], owner
 
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(B, count) values drawn with replacement from the lists of `rows` (B,); -1 where a list is empty."""
-        size = self.sizes(rows)[:, None]
-        return self.at(rows, (rng.random((len(rows), count)) * size).astype(np.int64), size > 0)
+        """(B, count) values drawn from the lists of `rows` (B,) as `draw_places` says; -1 where a list is empty."""
+        size = self.sizes(rows)
+        return self.at(rows, draw_places(size, count, rng), size[:, None] > 0)
 
     def at(self, rows: np.ndarray, within: np.ndarray, there: np.ndarray) -> np.ndarray:
         """(B, n) the values at places `within` (B, n) the lists of `rows` (B,), -1 where nothing is `there` (B, 1)."""
@@ -96,6 +96,14 @@ class Lists:
             return np.full(within.shape, -1)
         place = self.start[self.place(rows)][:, None] + within
         return np.where(there, self.values[np.minimum(place, len(self.values) - 1)], -1)
+
+
+def draw_places(size: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(B, count) places in lists of `size` (B,) entries, 0 in empty ones: each entry is as likely as another, none comes again
+    before all others have come, and those of one list lie evenly apart."""
+    size = size[:, None]
+    first = (rng.random((len(size), 1)) * size).astype(np.int64)
+    return (first + np.arange(count) * size // count) % np.maximum(size, 1)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, draw_places
 from openmoon.training.distributed import ALONE, World
 
 BLOCK = 2_000_000  # scores at once
@@ -115,6 +115,5 @@ class MinedNegatives(nn.Module):
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, count) product rows for the pairs in `rows`; -1 where nothing was mined."""
         mined = self.table[torch.from_numpy(rows)].cpu().numpy()
-        size = (mined >= 0).sum(1, keepdims=True)
-        place = (rng.random((len(rows), self.count)) * size).astype(np.int64)
-        return np.where(size > 0, np.take_along_axis(mined, place, 1), -1).astype(np.int64)
+        place = draw_places((mined >= 0).sum(1), self.count, rng)
+        return np.take_along_axis(mined, place, 1).astype(np.int64)

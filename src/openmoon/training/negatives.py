@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmoon.data.lists import Lists
+from openmoon.data.lists import Lists, draw_places
 from openmoon.io import content_hash
 from openmoon.losses import matryoshka, triplet
 
@@ -65,7 +65,7 @@ class ClassPool:
         own = self.category[self.item[rows]][:, None]
         first, after = (np.searchsorted(categories, own, side) for side in ("left", "right"))
         others = len(categories) - (after - first)
-        place = (rng.random((len(rows), self.count)) * others).astype(np.int64)
+        place = draw_places(others[:, 0], self.count, rng)
         place += np.where(place >= first, after - first, 0)
         return np.where(others > 0, by_category[np.minimum(place, len(by_category) - 1)], -1)
 
