@@ -35,28 +35,32 @@ def mine(
 
     `queries` (Q, D) and `items` (N, D) are unit vectors, the items those of the product rows `products` (N,). Pair p asks
     `query[p]` for product row `item[p]`, one of `products`. `spus` and `category` are of all products. No negatives are the SPU
-    of the item and those of the products in `known`, which are known to be right for the pair's query.
+    of the item and those of the products in `known`, which are known to be right for the pair's query. Categories are numbers
+    from 0.
     """
+    order = np.argsort(category[products], kind="stable")  # those of one category side by side
+    rivals, pairs = products[order], np.argsort(category[item], kind="stable")
     place = np.full(len(spus), -1)
-    place[products] = np.arange(len(products))
+    place[rivals] = np.arange(len(rivals))
     if (place[item] < 0).any():
         raise ValueError("the item of every pair must be among the products that are mined")
     table = np.full((len(query), depth), -1, np.int32)
     counts = np.zeros(4, np.int64)  # candidates, known to be right, too similar, taken
-    vectors, asked = torch.from_numpy(np.ascontiguousarray(items)), torch.from_numpy(np.ascontiguousarray(queries))
-    for name in np.unique(category[item]):
-        rivals = np.flatnonzero(category[products] == name)
-        pairs = np.flatnonzero(category[item] == name)
-        step = max(1, BLOCK // len(rivals))
-        for start in range(0, len(pairs), step):
-            some = pairs[start : start + step]
-            scores = asked[query[some]] @ vectors[rivals].T
+    vectors, asked = torch.from_numpy(items[order]), torch.from_numpy(np.ascontiguousarray(queries))
+    right_for = [_known_rivals(lists, item, rivals, spus, category) for lists in known]
+    names = np.unique(category[item])
+    bounds = (np.searchsorted(of[by], names, side) for of, by in ((category, rivals), (category[item], pairs))
+              for side in ("left", "right"))  # fmt: skip
+    for first, last, start, end in zip(*bounds, strict=True):
+        step = max(1, BLOCK // int(last - first))
+        for some in (pairs[at : min(at + step, end)] for at in range(start, end, step)):
+            scores = asked[query[some]] @ vectors[first:last].T
             own = (asked[query[some]] * vectors[place[item[some]]]).sum(1, keepdim=True)
-            right = torch.from_numpy(_right(some, item, spus, known, products[rivals]))
+            right = torch.from_numpy(_right(some, item, spus, right_for, rivals, slice(first, last)))
             close = (scores > own - margin) & ~right
             scores[right | close] = -torch.inf
-            best = scores.topk(min(depth, len(rivals)), dim=1)
-            rows = np.where(best.values.isfinite(), products[rivals][best.indices], -1)
+            best = scores.topk(min(depth, int(last - first)), dim=1)
+            rows = np.where(best.values.isfinite(), rivals[first:last][best.indices], -1)
             table[some, : rows.shape[1]] = rows
             counts += scores.numel(), int(right.sum()), int(close.sum()), int((rows >= 0).sum())
     total, right_too, close_by, taken = counts.tolist()
@@ -67,19 +71,35 @@ def mine(
     })  # fmt: skip
 
 
+def _known_rivals(known: Lists, item: np.ndarray, rivals: np.ndarray, spus: np.ndarray, category: np.ndarray) -> Lists:
+    """For each pair the places among `rivals` of what is of its item's category and of the SPU of a product in its list: a list
+    that the pairs of one list and category share, since a query may have many of both."""
+    used = np.unique(known.place(np.arange(len(item))))
+    products, owner = known.each.of(used)
+    names, code = np.unique(spus[rivals], return_inverse=True)
+    at = np.minimum(np.searchsorted(names, spus[products]), len(names) - 1)
+    met = names[at] == spus[products]
+    rival, edge = Lists.group(code, np.arange(len(rivals)), len(names)).of(at[met])
+    width = int(category.max()) + 1
+    held = used[owner[met]][edge] * width + category[rivals[rival]]
+    distinct, which = np.unique(known.place(np.arange(len(item))) * width + category[item], return_inverse=True)
+    at = np.minimum(np.searchsorted(distinct, held), len(distinct) - 1)
+    wanted = distinct[at] == held
+    return Lists.group(at[wanted], rival[wanted], len(distinct), which)
+
+
 def _right(
-    some: np.ndarray, item: np.ndarray, spus: np.ndarray, known: Sequence[Lists], rivals: np.ndarray
+    some: np.ndarray, item: np.ndarray, spus: np.ndarray, known: Sequence[Lists], rivals: np.ndarray, here: slice
 ) -> np.ndarray:
-    """(B, R) bool: rivals of the SPU of the pair's item, or of one that is known to be right for its query."""
-    answers = [lists.of(some) for lists in known]
-    owner = np.concatenate([np.arange(len(some)), *(of for _, of in answers)])
-    spu = np.concatenate([spus[item[some]], *(spus[others] for others, _ in answers)])
-    codes, rival_code = np.unique(spus[rivals], return_inverse=True)
-    at = np.searchsorted(codes, spu)
-    found = (at < len(codes)) & (codes[np.minimum(at, len(codes) - 1)] == spu)
-    wrong = np.zeros((len(some), len(codes)), bool)
-    wrong[owner[found], at[found]] = True
-    return wrong[:, rival_code]
+    """(B, R) bool: of the rivals that are `here` those of the SPU of the pair's item, or known to be right for its query."""
+    right = spus[item[some]][:, None] == spus[rivals[here]]
+    for lists in known:
+        distinct, which = np.unique(lists.place(some), return_inverse=True)
+        found, owner = lists.each.of(distinct)
+        answers = np.zeros((len(distinct), right.shape[1]), bool)
+        answers[owner, found - here.start] = True
+        right |= answers[which]
+    return right
 
 
 class MinedNegatives(nn.Module):
