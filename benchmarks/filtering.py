@@ -122,7 +122,7 @@ def confidences(
         rows = order[start : start + config.batch_size]
         scores = torch.from_numpy(queries[query[rows]] @ items[item[rows]].T)
         here, everyone = spus[rows], torch.arange(len(rows))
-        ignore = Known.of(table.known["text+image"], rows, work.spus).among(everyone, here)
+        ignore = Known.of(table.known("text+image"), rows, work.spus).among(everyone, here)
         if config.negatives.spare != "nothing":
             ignore |= same_identity(here[None], here[None])
         found[rows] = sample_filter.confidence(scores, everyone, ignore, progress).numpy()

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from openmoon.data.lists import Lists, Others
-from openmoon.data.views import ASKED, Parts, Views
+from openmoon.data.views import Parts, Views
 from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.losses.temperature import Temperature
@@ -79,7 +79,7 @@ def step(batch: int, chunk: int) -> dict[str, int]:
     temperature = Temperature(0.05)
     names = np.array([f"{n}" for n in range(batch)], dtype=object)
     alone, others = np.arange(batch), Others(Lists.empty(batch), np.full(batch, -1))
-    pairs = PairTable(Parts({"text": names}, names), alone, alone, others, {view: [] for view in ASKED})
+    pairs = PairTable(Parts({"text": names}, names), alone, alone, others, {})
     mix = Mix(["image", "text"], ["rich+image", "rich+image"], [0.5, 0.5])
     objective = posttraining_objective(Contrast(temperature, (64, 128, 256)), pairs, Parts({"rich": names}, names),
                                        np.arange(batch), mix)  # fmt: skip

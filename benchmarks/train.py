@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from openmoon.config import EncoderConfig
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.lists import Lists, Others
-from openmoon.data.views import ASKED, Parts
+from openmoon.data.views import Parts
 from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.losses.temperature import Temperature
@@ -161,7 +161,7 @@ def openmoon_side(encoder: ProductEncoder, mode: str, batch: int, chunk: int, fo
     nothing = np.full(batch, None, dtype=object)
     rows = np.arange(batch)
     others = Others(Lists.empty(batch), np.full(batch, -1))
-    pairs = PairTable(Parts({"text": nothing}, keys[:batch]), rows, rows, others, {view: [] for view in ASKED})
+    pairs = PairTable(Parts({"text": nothing}, keys[:batch]), rows, rows, others, {})
     objective = posttraining_objective(Contrast(Temperature(TAU), (DIM,)), pairs, Parts({"rich": names}, keys[batch:]), rows,
                                        Mix(["image"], ["rich+image"], [1.0]))  # fmt: skip
     optimizer = adamw(encoder)

@@ -11,7 +11,7 @@ from openmoon.training.posttrain import PairTable
 
 
 def answers(table: PairTable, view: str) -> list[set[int]]:
-    return [{one for lists in table.known[view] for one in lists.of(np.array([p]))[0].tolist()} for p in range(len(table))]
+    return [{one for lists in table.known(view) for one in lists.of(np.array([p]))[0].tolist()} for p in range(len(table))]
 
 
 def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
@@ -30,7 +30,7 @@ def test_stronger_actions_count_more_and_the_mean_stays_one() -> None:
     assert answers(table, "image") == [set(), {1}, set()]
     assert answers(table, "text+image") == [{2, 3}, {1}, {2, 3}]
     for spare in ("inputs", "nothing"):
-        assert not any(pair_table(pairs, pairs, spare=spare).known.values())
+        assert not pair_table(pairs, pairs, spare=spare).known("text")
     visits = pair_table(pairs, pairs, spare="visits")
     assert answers(visits, "text") == [{2, 3}, {1, 2}, {1, 2, 3}]
     assert answers(visits, "image") == [{3}, {1, 2}, {1, 2}]
@@ -47,18 +47,21 @@ def test_a_pair_of_many_sessions_has_what_was_chosen_in_any() -> None:
         "query_text": names, "query_image_key": [None] * (count + 1), "item": range(count + 1), "asked_text": names,
         "visits": [sessions, *([one] for one in sessions)],
     }, schema_overrides={"query_image_key": pl.String})  # fmt: skip
-    _, mates = pair_table(pairs, pairs, spare="visits").known["text"]
+    mates = pair_table(pairs, pairs, spare="visits").mates
+    assert mates is not None
     assert set(mates.of(np.array([0]))[0]) == set(range(count + 1))
     assert mates.sizes(np.arange(1, count + 1)).tolist() == [2] * count
 
 
-def test_pairs_of_one_long_session_share_what_was_chosen_in_it() -> None:
-    """A robot's: a list for each of its pairs would take the square of their number."""
-    count, names = 500, [f"query {n}" for n in range(500)]
+def test_a_session_of_many_choices_spares_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A robot's, or all guests' under one name; its pairs were also chosen once each by shoppers, with a neighbour."""
+    count = 500
+    names = [f"query {n}" for n in range(count)]
     pairs = pl.DataFrame({
         "query_text": names, "query_image_key": [None] * count, "item": range(count), "asked_text": names,
-        "visits": [["day"]] * count,
+        "visits": [["robot", f"shopper {n // 2}"] for n in range(count)],
     }, schema_overrides={"query_image_key": pl.String})  # fmt: skip
-    own, mates = pair_table(pairs, pairs, spare="visits").known["text"]
-    assert len(own.values) == len(mates.values) == count
-    assert (mates.sizes(np.arange(count)) == count).all()
+    mates = pair_table(pairs, pairs, spare="visits").mates
+    assert mates is not None
+    assert [set(mates.of(np.array([p]))[0]) for p in range(count)] == [{p - p % 2, p - p % 2 + 1} for p in range(count)]
+    assert "1 sessions spare nothing, more than 100 products" in capsys.readouterr().err

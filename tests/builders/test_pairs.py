@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from openmoon.builders.held_out import held_out_items, held_out_queries
 from openmoon.builders.negatives import build_negatives
@@ -91,6 +92,44 @@ def test_negatives_are_what_the_log_and_the_recipe_say(folder: Path) -> None:
     assert not bare.sources
     assert bare.triplet is None
     assert none is None
+
+
+def test_what_the_log_answers_a_query_with_is_no_negative_of_it(folder: Path) -> None:
+    """The words alone found one product, the words with a photo two others: without it one was left, one passed by."""
+    sides = open_workspace(recipe(folder)).items.filter(split="train", category="a")
+    own, first, second, left, passed = sides["product_id"][:5]
+    Image.effect_noise((64, 64), 90).convert("RGB").save(folder / "photo.png")
+    met = [("purchase", own, None), ("purchase", first, "photo.png"), ("purchase", second, "photo.png"), ("click", first, None),
+           ("impression", second, None), ("click", left, None), ("impression", passed, None)]  # fmt: skip
+    more = pl.DataFrame(met, {"action": pl.String, "product_id": pl.String, "query_image": pl.String}, orient="row")
+    more = more.with_columns(query_text=pl.lit("asked in two ways"), user_id=pl.lit("u"), timestamp=pl.lit("2025-01-02"))
+    path = folder / "events.parquet"
+    pl.concat([pl.read_parquet(path), more], how="diagonal").write_parquet(path)
+    settings = recipe(folder, negatives={"left": 1, "pool": {}, "mined": {"depth": PRODUCTS}})
+    work = open_workspace(settings)
+    found = training_pairs(work, None)
+    table = pair_table(found.pairs, found.chosen)
+    ids = work.items["product_id"].to_list()
+
+    def vectors(parts: object, view: str, rows: np.ndarray) -> np.ndarray:
+        """Queries, their own product, and all else so far below it that it can be mined."""
+        own_score = np.ones(len(rows)) if view == "text+image" else np.where(rows == ids.index(own), 1, 0.6)
+        return np.stack([own_score, np.sqrt(1 - own_score**2)], 1).astype(np.float32)
+
+    featurize: Any = SimpleNamespace(encoder=SimpleNamespace(dims=[2], eval=lambda: None), vectors=vectors)
+    assert settings.posttrain is not None
+    hard, mined = build_negatives(settings.posttrain, work, found, table, featurize, ALONE)
+    clicked, pool = hard.sources[LEFT], hard.sources["class pool"]
+    assert isinstance(clicked, FromLog)
+    assert isinstance(pool, ClassPool)
+    assert mined is not None
+    mined.before_step(0)
+    at = found.pairs.with_row_index().filter(query_text="asked in two ways", product_id=own)["index"].item()
+    rows = np.array([at])
+    assert [ids[row] for row in clicked.beside.of(rows)[0]] == [left]
+    assert [ids[row] for row in pool.passed.of(rows)[0]] == [passed]
+    hardest = {ids[row] for row in mined.table[at].tolist() if row >= 0}
+    assert hardest == set(sides["product_id"]) - {own, first, second}
 
 
 def test_queries_that_a_training_may_have_seen_are_not_asked(folder: Path) -> None:

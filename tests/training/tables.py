@@ -15,11 +15,11 @@ def pair_table(queries: Parts, item: np.ndarray, query: np.ndarray) -> PairTable
     """Pairs, with what else their query was answered with."""
     owner, other = np.nonzero((query[:, None] == query) & (item[:, None] != item))
     others = Lists.group(owner, item[other], len(item))
-    known = {key: [others] for key in ASKED}
-    return PairTable(queries, item, query, Others(others, np.full(len(item), -1)), known)
+    answers = dict.fromkeys(ASKED, others)
+    return PairTable(queries, item, query, Others(others, np.full(len(item), -1)), answers)
 
 
 def right_answers(table: PairTable, rows: np.ndarray, products: np.ndarray, spus: np.ndarray) -> Tensor:
     """(B, N) bool by a loop: products of an SPU that the query of a pair in `rows` is known to be answered with."""
-    known = [{spus[other] for one in table.known["text+image"] for other in one.of(np.array([row]))[0]} for row in rows]
+    known = [{spus[other] for one in table.known("text+image") for other in one.of(np.array([row]))[0]} for row in rows]
     return torch.tensor([[spus[product] in right for product in products] for right in known])

@@ -107,8 +107,8 @@ def test_each_objective_spares_what_the_log_answers_to_what_it_shows() -> None:
     """Under its words alone the first query knows the second product to be right, under its photo alone the third."""
     queries = Parts({"text": column("red boot", "lamp", "mug")}, column("photo", "other", "third"))
     nothing = Lists.empty(3)
-    known = {"text": [Lists.group(np.array([0]), np.array([5]), 3)], "image": [Lists.group(np.array([0]), np.array([9]), 3)],
-             "text+image": [nothing]}  # fmt: skip
+    known = {"text": Lists.group(np.array([0]), np.array([5]), 3), "image": Lists.group(np.array([0]), np.array([9]), 3),
+             "text+image": nothing}  # fmt: skip
     table = PairTable(queries, np.array([1, 5, 9]), np.arange(3), Others(nothing, np.full(3, -1)), known)
     plan = plan_of_pairs(table, np.arange(3))
     encoded = [vectors(views) for views in plan.views]

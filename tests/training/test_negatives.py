@@ -38,6 +38,14 @@ def test_sources_stand_beside_the_pairs_that_they_belong_to() -> None:
     assert set(beside.product[beside.owner == 1]) <= {8, 9}
 
 
+def test_what_was_chosen_in_the_same_visits_is_not_left() -> None:
+    """With all of its SPU; the list that pairs share stays one."""
+    left = Lists.group(np.array([0, 0, 0]), np.array([3, 5, 8]), 1, which=np.zeros(3, np.int64))
+    mates = Lists.group(np.array([1, 2, 2]), np.array([2, 5, 9]), 3)
+    drawn = FromLog(left, 300, mates, np.arange(10) // 2).draw(np.array([2, 0, 1]), np.random.default_rng(0))
+    assert [sorted(set(row)) for row in drawn.tolist()] == [[-1, 3], [3, 5, 8], [-1, 5, 8]]
+
+
 def test_the_class_pool_draws_from_the_own_category_by_its_share() -> None:
     category, item = np.arange(30) // 10, np.array([0, 12])
     pool = ClassPool(Lists.group(np.array([0, 0]), np.array([3, 4]), 2), np.arange(30), category, item, 0.25, 2000)

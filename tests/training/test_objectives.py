@@ -130,7 +130,7 @@ def test_a_query_spares_what_the_log_answers_to_the_view_it_is_shown_under() -> 
     n, spus = 6, np.arange(N)
     queries = Parts({"text": column(*"abcdef")}, column(*"pqrstu"))
     item, at = np.array([0, 1, 2, 3, 5, 6]), np.arange(n)
-    known = {view: [Lists.group(at, item[(at + steps) % n], n)] for steps, view in enumerate(("text", "image", "text+image"), 1)}
+    known = {view: Lists.group(at, item[(at + steps) % n], n) for steps, view in enumerate(("text", "image", "text+image"), 1)}
     table = PairTable(queries, item, at, Others(Lists.group(at, np.full(n, 7), n), np.full(n, -1)), known)
     mix = Mix(["text", "image", "text+image", "rich+image"], ["rich"] * 4, [1.0] * 4)
     plan = posttraining_objective(Contrast(tau, (8,)), table, items(), spus, mix)(at, np.random.default_rng(4), 0.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 import numpy as np
 
 from openmoon.builders.pairs import TrainingPairs
@@ -29,14 +27,14 @@ def build_negatives(
     met = work.met_products() if wanted.left or wanted.pool else None
     if wanted.left and met is not None:
         left = not_chosen(pairs, found.chosen, met, ["click"], work.spus)
-        for answers in chain(*table.known.values()):  # the triplet loss asks no more
+        for answers in table.answers.values():
             left = left.without(answers, work.spus)
         console.print(f"  negatives: {left.filled.sum():,} of {len(pairs):,} pairs have products that were clicked and left")
-        sources[LEFT] = FromLog(left, wanted.left)
+        sources[LEFT] = FromLog(left, wanted.left, table.mates, work.spus)
     if wanted.pool and met is not None:
         shown = not_chosen(pairs, found.chosen, met, ["impression"], work.spus)
-        for answers in table.known["text+image"]:
-            shown = shown.without(answers, work.spus)
+        if "text+image" in table.answers:
+            shown = shown.without(table.answers["text+image"], work.spus)
         passed = same_category(shown, table.item, work.categories)
         console.print(f"  negatives: {passed.filled.sum():,} of {len(pairs):,} pairs have products of their category that were "
                       "shown and not clicked")  # fmt: skip
@@ -59,7 +57,7 @@ def _mine(work: Workspace, table: PairTable, featurize: Featurizer, depth: int, 
     found = mine(
         featurize.vectors(table.queries, "text+image", first), query,
         featurize.vectors(work.parts, "rich+image", products), products,
-        table.item, work.spus, work.categories, table.known["text+image"], depth, margin,
+        table.item, work.spus, work.categories, table.known("text+image"), depth, margin,
     )  # fmt: skip
     console.print("  " + ", ".join(f"{name}: {value:,.0f}" for name, value in found.figures.items()))
     return found

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from openmoon.config import Action, PosttrainConfig, Spare
+from openmoon.console import console
 from openmoon.data.lists import Lists
-from openmoon.data.pairs.beside import also_chosen, answers_of, chosen_in_visits
-from openmoon.data.views import ASKED, Column, Parts, codes
+from openmoon.data.pairs.beside import MANY, also_chosen, answers_of, chosen_in_visits
+from openmoon.data.views import Column, Parts, codes
 from openmoon.training.posttrain import Mix, PairTable
 
 
@@ -31,11 +32,15 @@ def pair_table(
         weight = (drawn / drawn.mean()).to_numpy()
     item = pairs["item"].to_numpy().astype(np.int64)
     query, others = codes(pairs.select(name).to_series()), also_chosen(pairs, chosen)
-    known: dict[str, list[Lists]] = {view: [] for view in ASKED}
+    answers: dict[str, Lists] = {}
+    mates: Lists | None = None
     if spare in ("answers", "visits"):
-        mates = [chosen_in_visits(pairs, chosen)] if spare == "visits" else []
-        known = {view: [answers, *mates] for view, answers in answers_of(pairs, chosen, others.lists).items()}
-    return PairTable(query_parts(pairs), item, query, others, known, weight, askers)
+        answers = answers_of(pairs, chosen, others.lists)
+    if spare == "visits":
+        mates, left_out = chosen_in_visits(pairs, chosen)
+        if left_out:
+            console.print(f"  negatives: {left_out:,} sessions spare nothing, more than {MANY} products were chosen in each")
+    return PairTable(query_parts(pairs), item, query, others, answers, mates, weight, askers)
 
 
 def query_parts(pairs: pl.DataFrame) -> Parts:

@@ -88,8 +88,8 @@ class NegativesConfig(Section):
     """Mask what scores higher than the own item by more than this."""
     spare: Spare = "answers"
     """What is no negative: items of the same SPU, query or look (inputs), also whatever the log holds as an answer to the query
-    (answers), also what was chosen in the same visits (visits), or nothing but the own item (mining: its SPU; left
-    and pool: whatever was chosen for the query)."""
+    (answers), also what was chosen in the same visits, of at most 100 products each (visits), or nothing but the own item
+    (mining: its SPU; left and pool: whatever was chosen for the query)."""
     left: int = Field(0, ge=0)
     """Products clicked for the query but neither carted nor bought, per pair."""
     mined: MinedConfig | None = None

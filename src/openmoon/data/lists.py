@@ -85,6 +85,14 @@ class Lists:
         within = np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size)
         return self.values[first[owner] + within], owner
 
+    def hold(self, rows: np.ndarray, values: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """(B, n) bool: which of `values` (B, n), -1 for none, are of the `group` (N,), numbers from 0, of one in the list of
+        their row of `rows` (B,)."""
+        lists, which = np.unique(self.place(rows), return_inverse=True)
+        found, owner = self.each.of(lists)
+        width = int(group.max(initial=0)) + 1
+        return np.isin(which[:, None] * width + group[values], owner * width + group[found])
+
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """(B, count) values drawn from the lists of `rows` (B,) as `draw_places` says; -1 where a list is empty."""
         size = self.sizes(rows)

@@ -96,7 +96,7 @@ def dual_alignment_objective(
         for objective, (view, can) in enumerate(asks.items()):
             have = np.flatnonzero(can[rows])
             if len(have) > 1:
-                known = Known.of(pairs.known[view], rows, spus)
+                known = Known.of(pairs.known(view), rows, spus)
                 meetings.append(_Meeting(objective, len(views), 0, replace(batch, known=known), have))
                 views.append(pairs.queries.show([view] * len(have), rows[have]))
         both = np.flatnonzero(has_both[chosen])

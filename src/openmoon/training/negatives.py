@@ -34,13 +34,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FromLog:
-    """`count` of the products that the log has beside each pair."""
+    """`count` of the products that the log has beside each pair, less those of an SPU (`spus`, of all products) in its list of
+    `mates`, which the triplet loss does not ask about."""
 
     beside: Lists
     count: int
+    mates: Lists | None = None
+    spus: np.ndarray | None = None
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self.beside.draw(rows, self.count, rng)
+        drawn = self.beside.draw(rows, self.count, rng)
+        if self.mates is None or self.spus is None:
+            return drawn
+        return np.where(self.mates.hold(rows, drawn, self.spus), -1, drawn)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from openmoon.data.blend import draw_partners
 from openmoon.data.lists import Lists, Others
-from openmoon.data.views import Parts, Views
+from openmoon.data.views import ASKED, Parts, Views
 from openmoon.io import content_hash
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
@@ -27,15 +27,17 @@ IDENTITIES = 4
 @dataclass(frozen=True)
 class PairTable:
     """Query→item pairs: `queries` (P rows of text and picture), `item` (P,) rows of the products they chose, `query` (P,) the
-    identity of each query (equal for equal inputs), `others` the further products that were chosen for the query, `known` the
-    lists of what is no negative of it when it is shown as text, image or text+image (what it shows of these), `weight` (P,), how
-    much each pair counts (None: all alike), and `asker` (P,), the product that a query was made of (None: shoppers asked)."""
+    identity of each query (equal for equal inputs), `others` the further products that were chosen for the query. No negatives
+    of it are its `answers` when it is shown as text, image or text+image (what it shows of these; empty where none are spared),
+    and its `mates`, chosen in the same visits (None: not spared). `weight` (P,) says how much each pair counts (None: all alike),
+    `asker` (P,) which product a query was made of (None: shoppers asked)."""
 
     queries: Parts
     item: np.ndarray
     query: np.ndarray
     others: Others
-    known: Mapping[str, Sequence[Lists]]
+    answers: Mapping[str, Lists]
+    mates: Lists | None = None
     weight: np.ndarray | None = None
     asker: np.ndarray | None = None
 
@@ -46,9 +48,13 @@ class PairTable:
         """The losses of the pairs in `rows`, (B,), each times its weight."""
         return losses if self.weight is None else losses * torch.from_numpy(self.weight[rows]).to(losses)
 
+    def known(self, view: str) -> list[Lists]:
+        """The lists of what is no negative of a query that is shown under `view`."""
+        return [lists for lists in (self.answers.get(view), self.mates) if lists is not None]
+
     def fingerprint(self) -> str:
         """Identity of the pairs, which a run's checkpoint belongs to."""
-        lists = [part for one in (self.others.lists, *chain(*self.known.values())) for part in one.content()]
+        lists = [part for one in (self.others.lists, *chain(*map(self.known, ASKED))) for part in one.content()]
         parts = (self.item, self.query, self.others.own, self.weight, self.asker)
         return content_hash(*lists, *(b"" if part is None else part.tobytes() for part in parts))
 
@@ -58,7 +64,7 @@ class PairTable:
         parts = []
         for view in np.unique(views):
             here = np.flatnonzero(views == view)
-            parts.append((here, Known.of(self.known["text+image" if view == PRODUCT else view], rows[here], spus)))
+            parts.append((here, Known.of(self.known("text+image" if view == PRODUCT else view), rows[here], spus)))
         return Known.merged(parts, len(rows))
 
     def asks(self, view: str) -> np.ndarray:

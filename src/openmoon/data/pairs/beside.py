@@ -9,6 +9,7 @@ import polars as pl
 
 from openmoon.data.lists import Lists, Others
 
+MANY = 100  # different products chosen in one session
 QUERY = ["asked_text", "query_image_key"]  # the text as it was in the log, also where a rule took it from the pair
 
 
@@ -32,16 +33,16 @@ def answers_of(pairs: pl.DataFrame, chosen: pl.DataFrame, whole: Lists) -> dict[
     return {"text": words, "image": photo, "text+image": both}
 
 
-def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Lists:
-    """For each pair the rows (`item`) of the products that were chosen in the sessions that it was chosen in, its own among them:
-    a list that all pairs of the same sessions share, since a robot's session may be long."""
+def chosen_in_visits(pairs: pl.DataFrame, chosen: pl.DataFrame) -> tuple[Lists, int]:
+    """For each pair the rows (`item`) of the products that were chosen in the sessions that it was chosen in, its own among
+    them; and how many sessions are left out, with more than `MANY` of them: no shopper's, but a robot's or those of all guests
+    under one name."""
     mates = chosen.select("visits", "item").explode("visits").drop_nulls().unique(maintain_order=True)
-    asked = pairs.select(visits=pl.col("visits").list.unique().list.sort())
-    distinct = asked.unique(maintain_order=True).with_row_index("list")
-    which = asked.join(distinct, on="visits", how="left", nulls_equal=True, maintain_order="left")["list"].to_numpy()
-    found = distinct.explode("visits").join(mates, on="visits", maintain_order="left_right")
-    owner, items = found.select("list", "item").unique(maintain_order=True)
-    return Lists.group(owner.to_numpy().astype(np.int64), items.to_numpy(), len(distinct), which.astype(np.int64))
+    short = mates.filter(pl.len().over("visits") <= MANY)
+    asked = pairs.select("visits", pair=pl.int_range(pl.len())).explode("visits")
+    found = asked.join(short, on="visits", maintain_order="left_right").select("pair", "item").unique(maintain_order=True)
+    lists = Lists.group(found["pair"].to_numpy(), found["item"].to_numpy(), len(pairs))
+    return lists, mates["visits"].n_unique() - short["visits"].n_unique()
 
 
 def not_chosen(
