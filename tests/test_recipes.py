@@ -91,6 +91,8 @@ def test_there_are_recipes() -> None:
         ("data={split: {val: 0.1, val: 0.2}}", "the key 'val' stands twice"),
         ("data.attributes=[a, b, a]", "'a' is named twice"),
         ("POSTTRAIN={}", "unknown key 'POSTTRAIN'. Did you mean 'posttrain'?"),
+        ("posttrain={blend: 0.5, train_image_trunk: true, mix: [{query: text, item: rich, share: 1}]}",
+         "posttrain: blend mixes queries that are shown as a picture alone, of which mix has none"),
         ("posttrain.blend=0.5", "posttrain: blend mixes pixels, which a frozen image trunk does not see"),
         ("posttrain={loss: circle, negatives: {popularity: true}}", "belong to info_nce, not to circle"),
         ("posttrain.weights={click: 2}", "weights names click, which is not among actions"),

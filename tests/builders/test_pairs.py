@@ -132,6 +132,25 @@ def test_what_the_log_answers_a_query_with_is_no_negative_of_it(folder: Path) ->
     assert hardest == set(sides["product_id"]) - {own, first, second}
 
 
+def test_a_photo_sent_in_twice_is_one_query(folder: Path) -> None:
+    """Under each name its product was bought, the next one clicked under one name and shown under the other."""
+    names, picture = ("first.png", "second.png"), Image.effect_noise((64, 64), 90).convert("RGB")
+    for name in names:
+        picture.save(folder / name)
+    own, clicked = open_workspace(recipe(folder)).items.filter(split="train")["product_id"][:2]
+    met = [("purchase", own, names[0]), ("purchase", own, names[1]),
+           ("click", clicked, names[0]), ("impression", clicked, names[1])]  # fmt: skip
+    events = pl.DataFrame(met, {"action": pl.String, "product_id": pl.String, "query_image": pl.String}, orient="row")
+    events.with_columns(user_id=pl.lit("u"), timestamp=pl.lit("2025-01-02")).write_parquet(folder / "photos.parquet")
+    both = pl.concat([pl.read_parquet(folder / name) for name in ("events.parquet", "photos.parquet")], how="diagonal")
+    both.write_parquet(folder / "events.parquet")
+    work = open_workspace(recipe(folder))
+    asked = pl.col("query_image_key").is_not_null()
+    assert work.pairs.filter(asked).select("product_id", "count").rows() == [(own, 2)]
+    rows = {name: row for row, name in enumerate(work.items["product_id"])}
+    assert work.met_products().filter(asked).select("item", "action").rows() == [(rows[own], "purchase"), (rows[clicked], "click")]
+
+
 def test_queries_that_a_training_may_have_seen_are_not_asked(folder: Path) -> None:
     """Neither by this recipe, which learns from purchases, nor by one that learns from clicks too; validation is a training's."""
     split = dict(open_workspace(recipe(folder)).items.select("product_id", "split").iter_rows())

@@ -16,7 +16,7 @@ from openmoon.console import bar, console, plain
 from openmoon.data.check import unreadable_rows
 from openmoon.data.families import split_catalog, with_looks
 from openmoon.data.image_cache import ImageCache
-from openmoon.data.pairs.behaviour import behaviour_pairs, under_one_label
+from openmoon.data.pairs.behaviour import behaviour_pairs, under_one_label, with_one_name
 from openmoon.data.schema import ACTIONS, QUERIES, REJECTED
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import split_pairs
@@ -70,7 +70,7 @@ class Workspace:
     def met_products(self) -> pl.DataFrame:
         """What every query met of the products that are learnt from: asked_text, query_image_key, item, strongest action."""
         rows = self.items.select("product_id").with_row_index("item")
-        met = self.with_picture_keys(behaviour_pairs(self.learnt_events, ACTIONS))
+        met = with_one_name(self.with_picture_keys(behaviour_pairs(self.learnt_events, ACTIONS)))
         met = met.join(rows, on="product_id", maintain_order="left")
         return met.select("query_image_key", "item", "action", asked_text="query_text")
 
@@ -84,7 +84,7 @@ class Workspace:
             everything, chosen = len(chosen), under_one_label(chosen)
             if tell and (lost := everything - len(chosen)):
                 console.print(f"  pairs: {lost:,} events left out, others of their pair are held out")
-        return self.with_looks(self.with_picture_keys(behaviour_pairs(chosen, actions), tell))[0]
+        return self.with_looks(with_one_name(self.with_picture_keys(behaviour_pairs(chosen, actions), tell)))[0]
 
     def with_picture_keys(self, queries: pl.DataFrame, tell: bool = True) -> pl.DataFrame:
         """Add `query_image_key`, null where there is no readable picture; drop rows without a query left, and `tell` how many."""

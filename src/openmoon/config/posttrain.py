@@ -241,4 +241,7 @@ class PosttrainConfig(OptimConfig):
             raise ValueError(
                 "blend mixes pixels, which a frozen image trunk does not see; set train_image_trunk: true or blend: 0"
             )
+        if self.blend and all(shown.query != "image" for shown in self.mix):
+            raise ValueError("blend mixes queries that are shown as a picture alone, of which mix has none; add one with "
+                             "query: image, or set blend: 0")  # fmt: skip
         return self

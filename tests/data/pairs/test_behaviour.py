@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from openmoon.data.pairs.behaviour import behaviour_pairs, co_click_pairs, under_one_label
+from openmoon.data.pairs.behaviour import behaviour_pairs, co_click_pairs, under_one_label, with_one_name
 
 START = datetime(2025, 1, 1, 12)
 
@@ -54,6 +54,23 @@ def test_a_pair_that_is_held_out_is_not_taught() -> None:
         found = behaviour_pairs(under_one_label(log[order]), ["click", "purchase"])
         assert sorted(found.select("product_id", "count", "action", "split").rows()) == [
             ("a", 1, "purchase", "test"), ("b", 1, "purchase", None), ("c", 1, "click", "val")]  # fmt: skip
+
+
+def test_one_picture_under_two_names_is_one_query() -> None:
+    log = events([
+        ("click", "a", None, "1.jpg"), ("purchase", "a", None, "2.jpg"), ("click", "a", "mug", "1.jpg"),
+        ("click", "b", None, "2.jpg"), ("click", "a", "mug", "broken.jpg"), ("click", "a", "mug", None),
+    ], "uvuvww")  # fmt: skip
+    log = log.with_columns(split=pl.Series(["train", "test", None, "val", "train", None]))
+    keys = pl.col("query_image").replace_strict({"1.jpg": "key", "2.jpg": "key"}, default=None).alias("query_image_key")
+    found = with_one_name(behaviour_pairs(log, ["click", "purchase"]).with_columns(keys))
+    assert found.select("query_text", "query_image_key", "product_id", "count", "action", "split", "users").rows() == [
+        (None, "key", "a", 2, "purchase", "test", ["u", "v"]), ("mug", "key", "a", 1, "click", None, ["u"]),
+        (None, "key", "b", 1, "click", "val", ["v"]), ("mug", None, "a", 2, "click", "train", ["w"]),
+    ]  # fmt: skip
+    assert found["visits"].to_list()[0] == ["u/visit u", "v/visit v"]
+    assert found["latest"][0] == START + timedelta(minutes=1)
+    assert with_one_name(found).equals(found)
 
 
 def test_products_clicked_in_a_row_pair_up_within_a_visit() -> None:

@@ -52,6 +52,24 @@ def behaviour_pairs(events: pl.DataFrame, actions: Sequence[str]) -> pl.DataFram
     )
 
 
+def with_one_name(pairs: pl.DataFrame) -> pl.DataFrame:
+    """`behaviour_pairs` that have their `query_image_key`, those of one picture, under whichever names it came, as one: choices
+    are counted together, users and visits joined, the strongest action and the last time kept, and of the labels the one that
+    holds out first (test before val before train)."""
+    rank = pl.col("split").replace_strict(PRIORITY, default=len(PRIORITY), return_dtype=pl.Int8)
+    return (
+        pairs.lazy()
+        .group_by("query_text", "query_image_key", "product_id", maintain_order=True)
+        .agg(
+            pl.col("query_image").first(), pl.col("count").sum(),
+            *(pl.col(name).explode().drop_nulls().unique(maintain_order=True) for name in ("users", "visits")),
+            pl.col("action").cast(STRENGTH).max().cast(pl.String), pl.col("split").sort_by(rank).first(), pl.col("latest").max(),
+        )
+        .select(pairs.columns)
+        .collect()
+    )  # fmt: skip
+
+
 def co_click_pairs(events: pl.DataFrame, actions: Sequence[str], catalog: pl.DataFrame) -> pl.DataFrame:
     """Products chosen one after the other in a session, as pairs of the first's title and picture with the second.
 

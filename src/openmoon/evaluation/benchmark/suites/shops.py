@@ -7,7 +7,7 @@ theirs, without them a product's own title and picture look for each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.attributes import members
 from openmoon.data.families import split_catalog, with_looks
 from openmoon.data.image_cache import ImageCache
-from openmoon.data.pairs.behaviour import behaviour_pairs
+from openmoon.data.pairs.behaviour import behaviour_pairs, with_one_name
 from openmoon.data.pairs.taught import taught_queries
 from openmoon.data.shop import Shop, load_shop
 from openmoon.data.splits import without_seen
@@ -97,7 +97,11 @@ def _queries(
     found, notes = keyed(labelled), []
     if shop.events is not None:
         events = shop.events
-        taught = taught_queries(lambda actions: looked(keyed(behaviour_pairs(events, actions)))[0], products, split)
+
+        def chosen(actions: Sequence[str]) -> pl.DataFrame:
+            return looked(with_one_name(keyed(behaviour_pairs(events, actions))))[0]
+
+        taught = taught_queries(chosen, products, split)
         found, lost = without_seen(*looked(found, taught))
         notes = [f"{count:,} of {len(labelled):,} labelled queries lose their {what}: shoppers used it for products "
                  "outside the test part" for what, count in lost.items()]  # fmt: skip
