@@ -148,7 +148,8 @@ def test_a_photo_sent_in_twice_is_one_query(folder: Path) -> None:
     asked = pl.col("query_image_key").is_not_null()
     assert work.pairs.filter(asked).select("product_id", "count").rows() == [(own, 2)]
     rows = {name: row for row, name in enumerate(work.items["product_id"])}
-    assert work.met_products().filter(asked).select("item", "action").rows() == [(rows[own], "purchase"), (rows[clicked], "click")]
+    met_with = work.met_products().filter(asked).select("item", "action")
+    assert met_with.rows() == [(rows[own], "purchase"), (rows[clicked], "click")]
 
 
 def test_queries_that_a_training_may_have_seen_are_not_asked(folder: Path) -> None:

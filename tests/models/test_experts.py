@@ -118,6 +118,26 @@ def test_compositions_may_start_alike(tiny_config: EncoderConfig) -> None:
     assert all(m.composition.any() for m in leaning)
 
 
+def test_the_fusion_says_what_an_input_is_composed_of(tiny_config: EncoderConfig) -> None:
+    fusion = build_encoder(routed_config(tiny_config)).fusion
+    told: list[Tensor] = []
+    for module in fusion.modules():
+        if isinstance(module, Experts):
+            module.register_forward_pre_hook(lambda _, inputs: told.append(inputs[2]))
+    text = Tokens(torch.randn(3, 2, fusion.text_in[1].in_features), torch.tensor([[True, True], [False, False], [True, False]]))
+    image = Tokens(torch.randn(3, 4, fusion.image_in[1].in_features), torch.tensor([[False] * 4, [True] * 4, [True] * 4]))
+    whole = torch.ones(3, 1, dtype=torch.bool)
+    for given, expected in (
+        ((image, text), [0, 1, 2]),  # rows without a picture, without words, with both
+        ((None, Tokens(text.values, whole.expand(3, 2))), [0, 0, 0]),
+        ((Tokens(image.values, whole.expand(3, 4)), None), [1, 1, 1]),
+    ):
+        told.clear()
+        fusion(*given)
+        assert told
+        assert all(composition.tolist() == expected for composition in told)
+
+
 def routed_config(config: EncoderConfig, **more: str) -> EncoderConfig:
     return config.model_copy(update={"fusion": config.fusion.model_copy(update={"experts": EXPERTS, **more})})
 

@@ -25,8 +25,9 @@ from openmoon.training.contrast import Contrast
 from openmoon.training.dual_alignment import Alignment, dual_alignment_objective
 from openmoon.training.filtering import SampleFilter
 from openmoon.training.plan import Encoded, Plan
-from openmoon.training.posttrain import Mix, PairTable, posttraining_objective
+from openmoon.training.posttrain import IDENTITIES, Mix, PairTable, posttraining_objective
 from openmoon.training.pretrain import pretraining_objective
+from openmoon.training.queue import ItemQueue
 from openmoon.training.self_supervision import with_self_supervision
 from tests.training.tables import pair_table, right_answers
 
@@ -142,6 +143,17 @@ def test_a_query_spares_what_the_log_answers_to_the_view_it_is_shown_under() -> 
         ignore[row, (row + (1 if image is None else 2 if text is None else 3)) % n] = True
     expected = info_nce(*(vectors(views) for views in plan.views), 0.1, ignore=ignore).mean()
     torch.testing.assert_close(loss_of(plan)["info_nce"], expected)
+
+
+def test_a_batch_goes_into_the_queue_after_it_is_compared() -> None:
+    queue, rows = ItemQueue(30, DIM, IDENTITIES), np.arange(12)
+    contrast = Contrast(tau, (DIM,), queue=queue)
+    objective = posttraining_objective(contrast, pairs(), items(), np.arange(N), mix())
+    first, second = (objective(rows, np.random.default_rng(0), 0.0) for _ in range(2))
+    alone = loss_of(first)["info_nce"]
+    assert queue.filled == len(rows)
+    assert queue.products[: len(rows)].tolist() == pairs().item[rows].tolist()
+    assert loss_of(second)["info_nce"] > alone
 
 
 def test_a_product_that_asks_is_no_negative() -> None:
