@@ -85,10 +85,9 @@ def add_run(path: Path, run: ArmRun) -> None:
 
 
 def refuse_others(runs: Sequence[ArmRun]) -> None:
-    """Exit where arms of one seed learnt from other data or were asked something else."""
-    first: dict[int, ArmRun] = {}
+    """Exit where runs, of whichever arm and seed, learnt from other data or were asked something else."""
     for run in runs:
-        other = first.setdefault(run.seed, run)
-        if (run.data, run.asked) != (other.data, other.asked):
-            sys.exit(f"seed {run.seed}: {other.arm} and {run.arm} did not learn from the same data, or were not asked the same "
-                     "queries among the same products; remove the lines of the other data.")  # fmt: skip
+        if (run.data, run.asked) != (runs[0].data, runs[0].asked):
+            one, other = (f"{which.arm} (seed {which.seed})" for which in (runs[0], run))
+            sys.exit(f"{one} and {other} did not learn from the same data, or were not asked the same queries among the same "
+                     "products; remove the lines of the other data.")  # fmt: skip

@@ -42,8 +42,10 @@ def main() -> None:
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, args.overrides)
     folder, slack = recipe.workdir / "augmented", recipe.augment.slack
+    if not (folder / "augmented.parquet").is_file():
+        parser.error(f"{folder / 'augmented.parquet'}: no such file; run `openmoon data augment {args.recipe}` first")
     work = open_workspace(recipe)
-    items = work.items.filter(split="train").sort("product_id")
+    items = work.items[work.learnt_rows].sort("product_id")
     encoder = accelerate(ProductEncoder.from_pretrained(args.encoder or latest_folder(recipe)), recipe.workdir / "onnx")
     anchors = anchors_of(work, items, encoder, recipe.augment.others)
     made = pl.read_parquet(folder / "augmented.parquet").filter(pl.col("score").is_not_null())

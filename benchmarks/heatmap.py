@@ -109,7 +109,10 @@ def sample(shop: Path, count: int) -> pl.DataFrame:
     catalog = pl.read_parquet(shop / "catalog.parquet").drop_nulls(["title", "image"])
     photos = pl.read_parquet(shop / "truth/queries.parquet").drop_nulls("query_image").unique("product_id", maintain_order=True)
     types = pl.read_parquet(shop / "truth/products.parquet").select("product_id", "type")
-    return catalog.join(photos, on="product_id").join(types, on="product_id").sample(count, seed=0)
+    usable = catalog.join(photos, on="product_id").join(types, on="product_id")
+    if len(usable) < count:
+        sys.exit(f"--products {count}: {shop} has {len(usable):,} with title, picture and photo; ask for at most so many.")
+    return usable.sample(count, seed=0)
 
 
 def compare(

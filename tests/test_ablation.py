@@ -88,8 +88,14 @@ def test_what_was_asked_otherwise_is_refused(arms: list[str], ablate: Callable[.
     plain, other = arms[0], arms[3]
     ablate(plain, "--seeds", "1")
     for _ in range(2):  # with a run of it, and at once where both are known
-        with pytest.raises(SystemExit, match="seed 1: other and plain did not learn from the same data, or were not asked"):
+        with pytest.raises(SystemExit, match=r"other \(seed 1\) and plain \(seed 1\) did not learn from the same data, or"):
             ablate(plain, other, "--seeds", "1", asked="b")
+
+
+def test_seeds_that_were_asked_otherwise_are_refused(arms: list[str], ablate: Callable[..., Ran]) -> None:
+    ablate(arms[0], "--seeds", "1")
+    with pytest.raises(SystemExit, match=r"plain \(seed 1\) and plain \(seed 2\) did not learn from the same data, or"):
+        ablate(arms[0], "--seeds", "1", "2", asked="b")
 
 
 def test_a_run_has_one_line_and_a_broken_one_is_named(tmp_path: Path) -> None:

@@ -33,6 +33,17 @@ def test_what_was_left_out_is_marked(tmp_path: Path) -> None:
         write_augmentation_sheet(tmp_path / "sheet.png", [])
 
 
+def test_every_text_is_drawn_inside_its_card(tmp_path: Path) -> None:
+    path, many = tmp_path / "sheet.png", [Item(f"text {n} " + "of many words " * 40, "T⁺") for n in range(9)]
+    write_augmentation_sheet(path, [Shown([Item(BLUE, "original")], [*many, Item("last", "T⁺", "lost")])] * 2)
+    words = np.asarray(Image.open(path))[:, GAP + SIDE + GAP :]
+    red = np.flatnonzero((words == list(bytes.fromhex(WRONG[1:]))).all(2).any(1))
+    assert (np.diff(red) > 100).sum() == 1, "the last text of both rows"
+    written = np.flatnonzero((words.min(2) < 90).any(1))
+    assert np.diff(written).max() >= 2 * PAD + GAP, "none lies between the cards"
+    assert len(words) - written[-1] > PAD + GAP
+
+
 def test_a_cut_out_lies_on_checks() -> None:
     cover = np.zeros((32, 32), np.float32)
     cover[:, 16:] = 1

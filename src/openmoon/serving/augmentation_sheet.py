@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from openmoon.errors import UserError
 from openmoon.io import atomic_path
 from openmoon.serving.contact_sheet import CARD, EDGE, INK, NEUTRAL, PAGE, SOFT
 from openmoon.serving.letters import font, wrap
 
-SIDE, GAP, PAD, LINE = 190, 14, 12, 19
+SIDE, GAP, PAD, LINE, BETWEEN = 190, 14, 12, 19, 5
 WORDS = 560  # width of the texts
 WRONG = "#c0392b"
 Pixels = npt.NDArray[np.uint8]
@@ -37,7 +37,7 @@ class Shown(NamedTuple):
 
 
 def write_augmentation_sheet(path: Path, products: Sequence[Shown]) -> None:
-    """Draw `products`, one a row, as a PNG, atomically. What was left out has a red frame and its reason.
+    """Draw `products`, one a row as high as its texts, as a PNG, atomically. What was left out is red and has its reason.
 
     Raises `UserError` when there is no product to draw.
     """
@@ -45,15 +45,20 @@ def write_augmentation_sheet(path: Path, products: Sequence[Shown]) -> None:
         raise UserError(f"{path}: no product to draw.")
     columns = max(len(product.pictures) for product in products)
     width = GAP + columns * (SIDE + GAP) + WORDS + GAP
-    height = SIDE + 2 * PAD + 3 * LINE
-    sheet = Image.new("RGB", (width, GAP + len(products) * (height + GAP)), PAGE)
-    for row, product in enumerate(products):
-        top = GAP + row * (height + GAP)
-        draw = ImageDraw.Draw(sheet)
+    written = [[_lines(item) for item in product.texts] for product in products]
+    heights = [2 * PAD + max(SIDE + 3 * LINE, sum(len(lines) * LINE + BETWEEN for lines, _ in texts)) for texts in written]
+    sheet = Image.new("RGB", (width, GAP + sum(heights) + len(products) * GAP), PAGE)
+    draw, top = ImageDraw.Draw(sheet), GAP
+    for product, texts, height in zip(products, written, heights, strict=True):
         draw.rounded_rectangle((GAP // 2, top, width - GAP // 2, top + height), 10, fill=CARD, outline=EDGE)
         for column, item in enumerate(product.pictures):
             _picture(sheet, (GAP + column * (SIDE + GAP), top + PAD), item)
-        _texts(draw, (GAP + columns * (SIDE + GAP), top + PAD), product.texts, (height - 2 * PAD) // LINE)
+        x, y = GAP + columns * (SIDE + GAP), top + PAD
+        for item, (lines, letters) in zip(product.texts, texts, strict=True):
+            for number, line in enumerate(lines):
+                draw.text((x, y + number * LINE), line, font=letters, fill=WRONG if item.reason else INK)
+            y += len(lines) * LINE + BETWEEN
+        top += height + GAP
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG")
 
@@ -84,14 +89,8 @@ def _picture(sheet: Image.Image, corner: tuple[int, int], item: Item) -> None:
         draw.text((x, y + SIDE + 4 + number * LINE), line, font=font(12), fill=WRONG)
 
 
-def _texts(draw: ImageDraw.ImageDraw, corner: tuple[int, int], texts: Sequence[Item], lines: int) -> None:
-    x, y = corner
-    for item in texts:
-        letters = font(14, text=f"{item.label} {item.shown} left out: {item.reason}…")
-        words = wrap(f"{item.label}  {item.shown}", letters, WORDS - PAD, 4)
-        words += wrap(f"left out: {item.reason}", letters, WORDS - PAD, 1) if item.reason else []
-        for line in words[: max(0, lines)]:
-            draw.text((x, y), line, font=letters, fill=WRONG if item.reason else INK)
-            y += LINE
-        lines -= len(words)
-        y += 5
+def _lines(item: Item) -> tuple[list[str], ImageFont.FreeTypeFont]:
+    """A text and why it was left out, in lines, and the font that has its letters."""
+    letters = font(14, text=f"{item.label} {item.shown} left out: {item.reason}…")
+    lines = wrap(f"{item.label}  {item.shown}", letters, WORDS - PAD, 4)
+    return lines + (wrap(f"left out: {item.reason}", letters, WORDS - PAD, 1) if item.reason else []), letters

@@ -77,6 +77,24 @@ def test_brands_of_others_are_found_where_the_row_does_not_name_them() -> None:
     assert brands.strangers("Goes with Only", MUG._replace(description="goes with ONLY jeans")) == []
 
 
+@pytest.mark.parametrize(
+    "said", ["Nike's", "Nike’s", "'Nike'", "Nike-style", "Adidas/Nike", "Nike®", "Nike™", "*Nike*", "Nike_Air"]
+)
+def test_a_brand_counts_whatever_marks_stand_beside_it(said: str) -> None:
+    others = [Product("2", attributes={"brand": brand}) for brand in ("Nike", "Levi's", "T", "H&M")]
+    brands = Brands([MUG, *others])
+    assert brands.strangers(f"A mug softer than {said} best", MUG) == ["Nike"]
+    assert brands.strangers("Nikes of a T-shirt with T's and a nike", MUG) == []
+    assert brands.strangers("A mug by T, by H&M. Like Levi’s", MUG) == ["T", "H&M", "Levi’s"]
+
+
+def test_a_fact_is_left_out_where_the_title_says_it_in_words_of_its_own() -> None:
+    shirt = Product("1", "Tailored blue shirts", attributes={"colour": "red", "kind": "shirt", "hue": "Blue"})
+    texts = [text for text, _ in enrich(shirt, 20, 0)]
+    assert any("red" in text.replace("Tailored", "") for text in texts)
+    assert not any("Blue" in text or "kind" in text for text in texts)
+
+
 def test_texts_differ_and_follow_from_seed_and_product() -> None:
     made = enrich(MUG, 5, 1)
     assert len({text for text, _ in made}) == 5

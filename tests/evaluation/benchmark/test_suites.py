@@ -101,10 +101,16 @@ def test_mbe_in_parts(tmp_path, read):
     with pytest.raises(UserError, match="several files may be the test file"):
         read("mbe")
     (data / "test.jsonl").unlink()
+    lines(data / "latest_train.jsonl", [mbe_row(5)])  # names no test
+    (data / "training.jsonl.gz").touch()
     (data / "test-00001-of-00002.jsonl").rename(data / "test_old.jsonl")
     lines(data / "test_new.jsonl", [mbe_row(0)])
     with pytest.raises(UserError, match=r"several files may be the test file: test_new.jsonl, test_old.jsonl; keep one"):
         read("mbe")
+    (data / "test_old.jsonl").unlink()
+    suite = read("mbe")
+    assert suite.pool["product_id"].to_list() == ["0"]
+    assert not any("no train file" in note for note in suite.notes)
 
 
 def test_mbe_in_forms_that_are_not_documented(tmp_path, read):
@@ -168,7 +174,18 @@ def test_m5product(tmp_path, read):
     assert "1 of 3 queries are left out: no gallery item has their label" in read("m5product").notes
     by_id = {row["item_id"]: {"title": row["caption"], "label": row["label"], "url": ""} for row in rows}
     (data / "meta_info.json").write_text(json.dumps(by_id))
-    assert read("m5product").pool["title"].to_list() == suite.pool["title"].to_list()
+    found = read("m5product")
+    assert found.pool["title"].to_list() == suite.pool["title"].to_list()
+    assert "no record has properties ('tabular' or 'pv'), so no attributes are predicted" in found.notes
+    for row in by_id.values():
+        row["pv"] = "颜色#:#红色#;#材质#:#皮革#;#颜色#:#蓝色#;#尺码#:#"
+    (data / "meta_info.json").write_text(json.dumps(by_id))
+    assert read("m5product").attributes.to_dict(as_series=False) == {"颜色": ["红色"] * 6, "材质": ["皮革"] * 6}
+    by_id["g2"]["pv"] = "红色 皮革"
+    (data / "meta_info.json").write_text(json.dumps(by_id))
+    found = read("m5product")
+    assert found.attributes["颜色"].null_count() == 1
+    assert any(note.startswith("of 1 of 6 items the properties cannot be told apart, such as '红色") for note in found.notes)
 
 
 def test_half_a_character_is_a_question_mark(tmp_path, read):

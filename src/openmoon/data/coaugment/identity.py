@@ -11,7 +11,7 @@ BRAND_NAMES = frozenset({"brand", "brandname", "manufacturer", "maker", "designe
 
 _LETTER = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff"  # of scripts that put spaces between words
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # that put none
-_MARKS = ",.;:!?()\"“”"
+_WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f\u0900-\u0dff])+")  # letters, digits, and the signs of Indic scripts
 _UNITS = "ml|cl|l|mm|cm|m|in|inch|inches|ft|mg|g|kg|oz|lb|lbs|w|v|mah|gb|tb|mb|hz|pcs|pc|pack|pairs?|percent"
 _NUMBERED = re.compile(rf"[^\s,;(){_UNSPACED}]*\d[^\s,;(){_UNSPACED}]*(?:\s(?:{_UNITS})(?![{_LETTER}]))?", re.IGNORECASE)
 _SIZE = re.compile(rf"(?<![{_LETTER}'’-])(?:X{{0,3}}[SL]|M)(?![{_LETTER}'’-])")
@@ -40,6 +40,13 @@ def lost(text: str, strings: Sequence[str]) -> list[str]:
     return [string for string in strings if not _whole(string, re.NOFLAG).search(text)]
 
 
+def says(text: str, string: str) -> bool:
+    """Whether `text` holds `string` as whole words, also in the plural."""
+    if string.casefold() not in text.casefold():
+        return False  # most often, and without a pattern to compile
+    return any(_whole(string + end).search(text) for end in ("", "s", "es"))
+
+
 class Brands:
     """The brands of a catalogue, to find one in a text where it does not belong."""
 
@@ -59,8 +66,9 @@ class Brands:
     def strangers(self, text: str, product: Product) -> list[str]:
         """Brands of other products that `text` names and nothing in the catalogue's row of `product` does.
 
-        A brand counts where the text capitalises it, so that a shop that sells `Only` may still say "only"; in scripts without
-        spaces wherever its letters, two or more, stand together.
+        A brand counts where the text capitalises it, so that a shop that sells `Only` may still say "only", and whatever marks
+        stand beside it (Only's, Only-style, "Only"); one of a single letter only between spaces, or a T-shirt would name it. In
+        scripts without spaces it counts wherever its letters, two or more, stand together.
         """
         own = product.words()
         return [name for name in dict.fromkeys(self._named(text)) if not _whole(name).search(own)]
@@ -74,17 +82,25 @@ class Brands:
                 continue
             for last in words[first : first + self._longest]:
                 name = text[word.start() : last.end()]
-                if _plain(name) in self._known:
+                if _plain(name) in self._known and (len(name) > 1 or _alone(text, word)):
                     yield name
 
 
 def _words(text: str) -> list[re.Match[str]]:
-    return list(re.finditer(rf"[^\s{_MARKS}]+", text))
+    return list(_WORD.finditer(text))
+
+
+def _alone(text: str, word: re.Match[str]) -> bool:
+    """Whether a word has a space, a mark that ends a phrase or nothing beside it."""
+    beside = text[word.start() - 1 : word.start()] + text[word.end() : word.end() + 1]
+    return not beside.strip(" \n\t.,;:!?")
 
 
 def _plain(name: str) -> str:
-    """A name as it is compared: without the marks about it, which a brand may end in."""
-    return " ".join(name.split()).strip(_MARKS).casefold()
+    """A name as it is compared: from its first word to its last, without the marks that it may begin or end with."""
+    words = _words(name)
+    inside = name[words[0].start() : words[-1].end()] if words else ""
+    return " ".join(inside.replace("’", "'").split()).casefold()
 
 
 def _whole(string: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[str]:

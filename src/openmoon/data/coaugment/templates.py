@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from openmoon.data.coaugment.identity import protected
+from openmoon.data.coaugment.identity import protected, says
 from openmoon.data.coaugment.product import Product, normal_name, spoken_name
 from openmoon.io import hash_number
 
@@ -94,9 +94,8 @@ def _sentence(product: Product, rng: np.random.Generator) -> str | None:
 
 def _facts(product: Product) -> list[tuple[str, str]]:
     """The attributes that the title does not say already."""
-    title = (product.title or "").casefold()
     return [(name, " ".join(value.split())) for name, value in product.attributes.items()
-            if value.strip() and value.strip().casefold() not in title]  # fmt: skip
+            if value.strip() and not says(product.title or "", value.strip())]  # fmt: skip
 
 
 def _say(name: str, value: str, rng: np.random.Generator) -> str:

@@ -2,8 +2,8 @@
 
 The site describes a record of `meta_info`: `item_id`, `caption`, `image` (.jpg), `tabular` (properties by name), `label` (the
 annotated product class), and says that the category annotations are in the JSON files; its toolkit reads them as one object
-by id with `title` for the caption. Lists of ids are given for query, gallery and training. The names of the files are not
-documented, so this is our reading of a folder:
+by id with `title` for the caption and `pv` for the properties, a text `name#:#value#;#name#:#value`. Lists of ids are given for
+query, gallery and training. The names of the files are not documented, so this is our reading of a folder:
 
 - meta_info.json (a list of records, or one object by id) or meta_info.jsonl;
 - query.txt, gallery.txt and, to teach probes, train.txt: an item_id a line;
@@ -37,7 +37,7 @@ from openmoon.io import read_lines
 def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]) -> Suite:
     """Records, lists of ids and pictures of the layout above."""
     path = find_file(folder, ["meta_info.jsonl", "meta_info.json"], "meta_info")
-    records = read_records(path, ["item_id", "label"], ["caption", "title", "image", "tabular"])
+    records = read_records(path, ["item_id", "label"], ["caption", "title", "image", "tabular", "pv"])
     if records["caption"].is_null().all() and records["title"].is_null().all():
         raise UserError(f"{path}: no record has a 'caption' or a 'title'.")
     records, repeated = once(records, ["item_id"], "records")
@@ -63,7 +63,14 @@ def read_m5product(folder: Path, scratch: Path, advance: Callable[[int], object]
         measured.with_columns(split=pl.lit("test")),
         train.join(measured, on="product_id", how="anti", maintain_order="left").with_columns(split=pl.lit("train")),
     ])  # fmt: skip
-    attributes, more = attribute_table([_tabular(path, text) for text in examples["tabular"]])
+    told = examples.select(pl.coalesce("tabular", "pv")).to_series()
+    found = [_properties(text) for text in told]
+    attributes, more = attribute_table(found)
+    if unread := [text for text, properties in zip(told, found, strict=True) if not properties and len(text or "") > 1]:
+        notes.append(f"of {len(unread):,} of {examples.height:,} items the properties cannot be told apart, such as "
+                     f"{unread[0][:60]!r}; expected an object by name, or name#:#value#;#name#:#value")  # fmt: skip
+    elif not attributes.width:
+        notes.append("no record has properties ('tabular' or 'pv'), so no attributes are predicted")
     if absent := examples["image"].null_count():
         notes.append(f"{absent:,} of {examples.height:,} items have no picture in {folder / 'images'}")
     return Suite("m5product", gallery.select(POOL), right.select(QUERIES), examples.select(EXAMPLES), attributes,
@@ -84,11 +91,17 @@ def _listed(folder: Path, name: str, records: pl.DataFrame) -> pl.DataFrame:
     return found.join(records, on="product_id", how="left", maintain_order="left")
 
 
-def _tabular(path: Path, text: str | None) -> dict[str, str]:
+def _properties(text: str | None) -> dict[str, str]:
+    """Names and values of an object as JSON, or of name#:#value#;#name#:#value; {} of anything else. Of a name that comes again
+    the first value counts."""
     try:
-        found = json.loads(text) if text else {}
-    except ValueError as error:
-        raise UserError(f"{path}: 'tabular' is not an object: {(text or '')[:60]!r}.") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: 'tabular' is {type(found).__name__}, expected an object of names and values.")
-    return {str(name): str(value).strip() for name, value in found.items() if value not in (None, "") and name != "category"}
+        object_of = json.loads(text or "null")
+    except ValueError:
+        object_of = {}
+        for part in (text or "").split("#;#"):
+            name, mark, value = part.partition("#:#")
+            if mark and name.strip():
+                object_of.setdefault(name.strip(), value)
+    if not isinstance(object_of, dict):
+        return {}
+    return {str(name): str(value).strip() for name, value in object_of.items() if value not in (None, "") and name != "category"}

@@ -18,7 +18,7 @@ file has.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -31,6 +31,7 @@ from openmoon.evaluation.benchmark.suites.records import (
     find_shards,
     picture_paths,
     read_records,
+    require_shards,
 )
 
 FIELDS = ("id", "doc_title", "doc_image", "doc_cate1_name", "doc_attributes")
@@ -49,8 +50,9 @@ def read_mbe2(folder: Path, scratch: Path, advance: Callable[[int], object]) -> 
 
 
 def _read(name: str, folder: Path) -> Suite:
-    test = _lines(folder, "test", None)
-    train = _lines(folder, "train", MOST_TAUGHT) if any(folder.glob("*train*.json*")) else test.clear()
+    test = _lines(require_shards(folder, "test"), "test", None)
+    files = find_shards(folder, "train")
+    train = _lines(files, "train", MOST_TAUGHT) if files else test.clear()
     notes = [] if len(train) else ["there is no train file, so nothing can teach a probe"]
     everything, same = pl.concat([test, train]), ["split", "doc_title", "doc_image"]
     first = everything.unique(["split", "id"], keep="first", maintain_order=True)
@@ -91,8 +93,7 @@ def _read(name: str, folder: Path) -> Suite:
     )  # fmt: skip
 
 
-def _lines(folder: Path, split: str, most: int | None) -> pl.DataFrame:
-    paths = find_shards(folder, [f"*{split}*.jsonl", f"*{split}*.json"], f"{split} file")
+def _lines(paths: Sequence[Path], split: str, most: int | None) -> pl.DataFrame:
     optional = [name for name in (*LEVELS, *ASKED) if name not in FIELDS]
     parts = [read_records(path, FIELDS, optional, most and -(-most // len(paths))) for path in paths]
     for path, part in zip(paths, parts, strict=True):

@@ -18,27 +18,26 @@ from openmoon.evaluation.benchmark.labels import TAUGHT
 
 MOST_TAUGHT = 20_000  # train examples of a public suite; more change a linear probe little
 _SHARD = re.compile(r"-\d+-of-(\d+)")
+SUFFIXES = (".jsonl", ".json")
 MOST_ATTRIBUTES = 12  # of those that most examples have
 
 
-def find_file(folder: Path, patterns: Sequence[str], what: str) -> Path:
-    """The first file that one of the patterns finds; `UserError` naming `what` it is when there is none."""
-    return _found(folder, patterns, what)[0]
+def find_file(folder: Path, names: Sequence[str], what: str) -> Path:
+    """The first of the files `names` that is there; `UserError` naming `what` it is when there is none."""
+    for path in (folder / name for name in names):
+        if path.is_file():
+            return path
+    raise _missing(folder, what, names)
 
 
-def _found(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
-    for pattern in patterns:
-        if found := sorted(folder.glob(pattern)):
-            return found
-    there = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
-    raise UserError(f"{folder}: found no {what} ({' or '.join(patterns)}); there are: {there or 'no files'}.")
-
-
-def find_shards(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
-    """The files of the first pattern that finds any: one, or all parts of one that is cut as in test-00000-of-00004.jsonl.
-    `UserError` when there are several others, of which none can be told to be the right one."""
-    found = _found(folder, patterns, what)
-    if len(found) == 1 and not _SHARD.search(found[0].name):
+def find_shards(folder: Path, split: str) -> list[Path]:
+    """The .jsonl files, or where there are none the .json files, with the word `split` in their names: one, or all parts of one
+    that is cut as in test-00000-of-00004.jsonl; [] where there is none. `UserError` when there are several others, of which none
+    can be told to be the right one."""
+    word, what = re.compile(rf"(?<![a-z]){split}(?![a-z])", re.IGNORECASE), f"{split} file"
+    named = [path for path in sorted(folder.glob("*")) if word.search(path.stem) and path.is_file()]
+    found = next((some for end in SUFFIXES if (some := [path for path in named if path.suffix == end])), [])
+    if not found or (len(found) == 1 and not _SHARD.search(found[0].name)):
         return found
     whole = {_SHARD.sub("", path.name) for path in found}
     counts = {match.group(1) if (match := _SHARD.search(path.name)) else "" for path in found}
@@ -47,6 +46,18 @@ def find_shards(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
     if len(found) != int(counts.pop()):
         raise UserError(f"{folder}: of the {what} there are {len(found)} parts, {found[0].name} …, not all; fetch the others.")
     return found
+
+
+def require_shards(folder: Path, split: str) -> list[Path]:
+    """`find_shards`, which have to be there; `UserError` otherwise."""
+    if found := find_shards(folder, split):
+        return found
+    raise _missing(folder, f"{split} file", [f"*{split}*{end}" for end in SUFFIXES])
+
+
+def _missing(folder: Path, what: str, names: Sequence[str]) -> UserError:
+    there = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
+    return UserError(f"{folder}: found no {what} ({' or '.join(names)}); there are: {there or 'no files'}.")
 
 
 def read_records(path: Path, required: Sequence[str], optional: Sequence[str] = (), most: int | None = None) -> pl.DataFrame:
