@@ -107,6 +107,13 @@ def test_a_model_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither a saved encoder") as failed:
         open_system("x", str(tmp_path / "nothing"), None, None, tmp_path)  # type: ignore[arg-type]
     assert "\n" not in str(failed.value)
+    assert "There is no such file or folder here" in str(failed.value)
+
+
+def test_the_folder_of_a_stage_is_not_its_encoder(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:
+    tiny_encoder.save_pretrained(tmp_path / "posttrain" / "encoder")
+    with pytest.raises(UserError, match=r"did you mean .*posttrain/encoder\?"):
+        open_system("x", str(tmp_path / "posttrain"), None, None, tmp_path)  # type: ignore[arg-type]
 
 
 def test_a_saved_encoder_that_was_cut_off_is_called_damaged(tiny_encoder: ProductEncoder, tmp_path: Path) -> None:

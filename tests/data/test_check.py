@@ -17,6 +17,7 @@ from openmoon.data.check import CheckReport, check_shop
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.shop import unread_columns
 from openmoon.data.splits import split_products
+from openmoon.errors import UserError
 
 
 def save(path: Path, seed: int, quality: int = 95) -> None:
@@ -60,6 +61,15 @@ def report(folder: Path) -> CheckReport:
     split = SplitConfig(together="spu")  # so that the twins may come apart
     config = DataConfig(root=folder, events=Path("events.csv"), creatives=Path("creatives.csv"), split=split)
     return check_shop(config, ImageCache(folder / "cache", 64), folder / "out")
+
+
+def test_rows_of_a_catalogue_without_a_product_are_written_down(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("product_id,title,price\n1,a,\"74,15\"\n2,b,\"8,50\"\n")
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=r"all 2 rows were rejected, most often: price is not a number.*out/rejected.parquet has"):
+        check_shop(DataConfig(root=tmp_path, catalog=Path("c.csv")), ImageCache(tmp_path, 32), out)
+    assert pl.read_parquet(out / "rejected.parquet")["reason"].to_list() == [
+        "price is not a number: '74,15'", "price is not a number: '8,50'"]  # fmt: skip
 
 
 def test_tables_and_reasons_are_counted(report: CheckReport) -> None:

@@ -175,7 +175,7 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_losses(recipe: Path, fini
     process.wait()
     assert not (run / "posttrain" / "encoder").exists()
     before = until(metrics, 4)  # every second step leaves a checkpoint
-    cli("posttrain", recipe, *longer)
+    assert "goes on from step" in cli("posttrain", recipe, *longer).stderr
     assert until(metrics, 4) == before, "what was done is not done again"
     straight = tmp_path / "straight"
     straight.mkdir()

@@ -73,5 +73,7 @@ def open_system(name: str, source: str, untuned: EncoderConfig, pictures: Pictur
     if source.endswith(".parquet"):
         table = VectorLookup(Path(source))
         return System(name, table=table, facts={"kind": "vectors", "source": source, "hash": file_hash(Path(source))[:12]})
+    if is_saved_encoder(f"{source}/encoder"):
+        raise UserError(f"benchmark: {source} is no saved encoder; did you mean {source}/encoder?")
     model = SentenceEncode(source)
     return System(name, model, facts={"kind": "sentence-transformers", "source": source, **model.facts})

@@ -59,5 +59,6 @@ def _mine(work: Workspace, table: PairTable, featurize: Featurizer, depth: int, 
         featurize.vectors(work.parts, "rich+image", products), products,
         table.item, work.spus, work.categories, table.known("text+image"), depth, margin,
     )  # fmt: skip
-    console.print("  " + ", ".join(f"{name}: {value:,.0f}" for name, value in found.figures.items()))
+    told = (f"{value:,.0f} {name.removeprefix('mining, ')}" for name, value in found.figures.items())
+    console.print(f"  mining: {', '.join(told)}")
     return found

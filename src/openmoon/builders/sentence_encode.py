@@ -89,8 +89,9 @@ def _load_sentence_transformer(source: str) -> Any:
     try:
         return SentenceTransformer(source, device=device)
     except Exception as error:  # it raises almost anything for what is not a model
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split()).split(". ")[0][:200].rstrip(".")
+        hint = "" if Path(source).exists() else " There is no such file or folder here; check the spelling."
         raise UserError(
             f"benchmark: {source!r} is neither a saved encoder, a .parquet table nor 'untuned', and sentence-transformers "
-            f"cannot load it ({reason})."
+            f"cannot load it ({reason}).{hint}"
         ) from error

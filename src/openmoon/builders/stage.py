@@ -128,7 +128,7 @@ def train_stage(
             result = fit(
                 module, optimizer, heads["temperature"], featurize, objective, validate, schedule,
                 clip=config.clip, average=config.average, seed=recipe.seed, folder=folder, run=run, memory=memory, world=world,
-                before_step=before_step,
+                before_step=before_step, on_resume=lambda step: console.print(f"  goes on from step {step} of {schedule.total}"),
                 on_step=lambda step, total, note: progress.update(task, completed=step, note=note),
             )  # fmt: skip
         if not world.leads:

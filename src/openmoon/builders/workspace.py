@@ -70,7 +70,7 @@ class Workspace:
     def met_products(self) -> pl.DataFrame:
         """What every query met of the products that are learnt from: asked_text, query_image_key, item, strongest action."""
         rows = self.items.select("product_id").with_row_index("item")
-        met = with_one_name(self.with_picture_keys(behaviour_pairs(self.learnt_events, ACTIONS)))
+        met = with_one_name(self.with_picture_keys(behaviour_pairs(self.learnt_events, ACTIONS), tell=False))
         met = met.join(rows, on="product_id", maintain_order="left")
         return met.select("query_image_key", "item", "action", asked_text="query_text")
 

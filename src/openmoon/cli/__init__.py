@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from openmoon.cli import benchmark, ctr, data, steps
 from openmoon.errors import one_line
 from openmoon.runtime import tune_process
+
+INTERRUPTED = 130  # exit status after Ctrl-C
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,5 +30,10 @@ app.add_typer(ctr.app, name="ctr")
 def main() -> None:
     """Entry point: a user's mistake is one line on stderr and exit status 2."""
     tune_process()
-    with one_line():
-        app()
+    try:
+        with one_line():
+            app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("interrupted: the same command goes on from what it has kept.", file=sys.stderr)
+        raise

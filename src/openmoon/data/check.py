@@ -16,7 +16,7 @@ from openmoon.config import DataConfig, SplitConfig
 from openmoon.data.families import look_alikes, split_catalog
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED
-from openmoon.data.shop import Shop, load_shop, unread_columns
+from openmoon.data.shop import NoProduct, Shop, load_shop, unread_columns
 from openmoon.errors import UserError
 from openmoon.io import atomic_path, write_json
 
@@ -60,9 +60,14 @@ def check_shop(
 
     Pictures are decoded into `images` (`progress(n)` is called as they are done). Writes `out`/rejected.parquet, one
     row for every table row and picture that cannot be used, and `out`/check.json. `refusals` says of a shop whose products can be
-    split why steps would not start on it.
+    split why steps would not start on it. Raises `UserError` as `load_shop` does.
     """
-    shop = load_shop(config)
+    rejected = Path(out) / "rejected.parquet"
+    try:
+        shop = load_shop(config)
+    except NoProduct as nothing:
+        _write(rejected, nothing.rejected)
+        raise NoProduct(nothing.path, nothing.rejected, f"{rejected} has them all") from None
     named = {name: shop.image_path(name) for name in shop.picture_names()}
     unreadable = images.fill(list(named.values()), progress=progress)
     keys = dict(zip(named, images.readable(list(named.values())), strict=True))
@@ -81,10 +86,14 @@ def check_shop(
         split=_counts(sides["split"]) if sides is not None else {},
         errors=refusals(shop) if split_error is None else [split_error],
     )
-    with atomic_path(Path(out) / "rejected.parquet") as temporary:
-        pl.concat([shop.rejected, unreadable_rows(shop, unreadable)]).write_parquet(temporary)
+    _write(rejected, pl.concat([shop.rejected, unreadable_rows(shop, unreadable)]))
     write_json(Path(out) / "check.json", asdict(report))
     return report
+
+
+def _write(path: Path, rejected: pl.DataFrame) -> None:
+    with atomic_path(path) as temporary:
+        rejected.write_parquet(temporary)
 
 
 def unreadable_rows(shop: Shop, unreadable: dict[Path, str]) -> pl.DataFrame:

@@ -73,15 +73,26 @@ class Shop:
         return pl.concat(columns).unique(maintain_order=True).to_list()
 
 
+LISTED = "`openmoon data check` lists them all"
+
+
+class NoProduct(UserError):
+    """A catalogue without a usable product; `rejected` are its rows."""
+
+    def __init__(self, path: Path, rejected: pl.DataFrame, listed: str = LISTED) -> None:
+        super().__init__(f"{path}: no usable product in it; {_commonest(rejected, listed)}.")
+        self.path, self.rejected = path, rejected
+
+
 def load_catalog(config: DataConfig) -> Shop:
     """The shop with its catalogue alone; the other tables, which may be large, are not read.
 
-    Raises `UserError` for a missing file or column, and for a catalogue in which no product is left.
+    Raises `UserError` for a missing file or column, and `NoProduct` for a catalogue in which no product is left.
     """
     path = config.root / config.catalog
     catalog, rejected = _read(CATALOG, path, config)
     if catalog.is_empty():
-        raise UserError(f"{path}: no usable product in it; {_commonest(rejected)}.")
+        raise NoProduct(path, rejected)
     return Shop(catalog, rejected=rejected, folder=_folder(path))
 
 
@@ -147,8 +158,8 @@ def _folder(table: Path) -> Path:
     return table if table.is_dir() else table.parent
 
 
-def _commonest(rejected: pl.DataFrame) -> str:
+def _commonest(rejected: pl.DataFrame, listed: str = LISTED) -> str:
     if rejected.is_empty():
         return "the table has no rows"
     reason = rejected["reason"].value_counts(sort=True)["reason"][0]
-    return f"all {rejected.height} rows were rejected, most often: {reason} (`openmoon data check` lists them all)"
+    return f"all {rejected.height} rows were rejected, most often: {reason} ({listed})"

@@ -102,6 +102,7 @@ def fit(
     memory: nn.Module | None = None,
     world: World = ALONE,
     before_step: Callable[[int], dict[str, float]] = nothing,
+    on_resume: Callable[[int], None] = lambda step: None,
     on_step: Callable[[int, int, str], None] = lambda step, total, text: None,
 ) -> Progress:
     """Train the parameters of `module` that require gradients and leave it with the weights of the best validation.
@@ -112,7 +113,8 @@ def fit(
 
     What is validated and kept is the running mean of the weights, with decay `average` (less in the first steps).
     `validate()` returns metrics of the validation split, of which `score` decides. Logs to `folder/metrics.jsonl`, keeps
-    `folder/checkpoint.pt`; when that exists the run goes on from there. `run` identifies recipe and data.
+    `folder/checkpoint.pt`; when that exists the run goes on from there, after `on_resume(steps done)`. `run` identifies recipe
+    and data.
     """
     path = folder / "checkpoint.pt"
     progress = Progress()
@@ -125,6 +127,7 @@ def fit(
             weights.update({name: value.to(device) for name, value in weights.items()})
         if memory is not None:
             memory.load_state_dict(state["memory"])
+        on_resume(progress.step)
     world.agree(trained_weights(module).values())
     log = MetricsLog(folder, schedule.stage, progress.step) if world.leads else None
     if progress.step == 0:

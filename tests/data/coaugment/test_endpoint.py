@@ -228,8 +228,8 @@ def test_an_account_that_is_not_paid_ends_the_run_without_waiting(
     server.answer = lambda sent, tries: (status, {}, body)
     waits: list[float] = []
     with pytest.raises(UserError, match=f"HTTP {status}"):
-        ask(endpoint(server, concurrency=1), requests(9), answers, waits)
-    assert len(server.seen) <= HOPELESS + 1
+        ask(endpoint(server, concurrency=1), requests(90), answers, waits)
+    assert HOPELESS <= len(server.seen) < 90, "the next ones may be under way"
     assert waits == []
 
 
