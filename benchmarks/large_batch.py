@@ -31,7 +31,7 @@ from openmoon.data.views import Parts, Views
 from openmoon.errors import one_line
 from openmoon.io import write_json
 from openmoon.losses.temperature import Temperature
-from openmoon.models.fusion import build_fusion
+from openmoon.models.fusion import Fusion
 from openmoon.models.tokens import Tokens
 from openmoon.runtime import machine, versions
 from openmoon.training.backward import backward
@@ -75,7 +75,7 @@ def child(batch: int, chunk: int) -> dict[str, int]:
 def step(batch: int, chunk: int) -> dict[str, int]:
     """Peak MiB above the start, and pairs a second."""
     torch.manual_seed(0)
-    fusion = build_fusion(IMAGE[1], TEXT[1], width=256, depth=2, heads=4, hidden=512, dim=256)
+    fusion = Fusion(IMAGE[1], TEXT[1], width=256, depth=2, heads=4, hidden=512, dim=256)
     temperature = Temperature(0.05)
     names = np.array([f"{n}" for n in range(batch)], dtype=object)
     alone, others = np.arange(batch), Others(Lists.empty(batch), np.full(batch, -1))

@@ -37,6 +37,12 @@ def test_every_kind_of_input_becomes_a_unit_vector(tiny_encoder: ProductEncoder,
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("alone", ["boots", Path("boots.jpg"), {"text": "boots"}], ids=lambda one: type(one).__name__)
+def test_one_input_is_not_taken_for_many(tiny_encoder: ProductEncoder, alone: object) -> None:
+    with pytest.raises(UserError, match="expected a list of them"):
+        tiny_encoder.encode(alone)  # type: ignore[arg-type]
+
+
 def test_a_vector_does_not_depend_on_its_batch(tiny_encoder: ProductEncoder, pictures: list[Path]) -> None:
     """Padding and missing modalities are fewer tokens, never zeros that count."""
     together = tiny_encoder.encode(inputs(pictures), batch_size=9)

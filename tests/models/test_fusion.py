@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from openmoon.models.fusion import _projected, build_fusion
+from openmoon.models.fusion import Fusion, _projected
 from openmoon.models.tokens import Tokens
 
 
@@ -24,7 +24,7 @@ def test_projecting_joins_the_norm_with_the_matrix_and_keeps_every_gradient() ->
 
 
 def test_tokens_in_half_precision_are_read_as_the_numbers_that_they_are() -> None:
-    fusion = build_fusion(12, 8, width=16, depth=2, heads=2, hidden=32, dim=16)
+    fusion = Fusion(12, 8, width=16, depth=2, heads=2, hidden=32, dim=16)
     mask = torch.ones(3, 4, dtype=torch.bool)
     half = Tokens(torch.randn(3, 4, 12).half(), mask), Tokens(torch.randn(3, 4, 8).half(), mask)
     full = [Tokens(tokens.values.float(), tokens.mask) for tokens in half]

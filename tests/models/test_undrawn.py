@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from openmoon import ProductEncoder
-from openmoon.models.fusion import build_fusion
+from openmoon.models.fusion import Fusion
 from openmoon.models.undrawn import _DRAWS, undrawn
 
 
 def test_building_draws_nothing_and_gives_every_weight_its_shape() -> None:
     def build() -> dict[str, torch.Size]:
-        made = build_fusion(6, 3, width=4, depth=2, heads=2, hidden=8, dim=5)
+        made = Fusion(6, 3, width=4, depth=2, heads=2, hidden=8, dim=5)
         return {name: weight.shape for name, weight in made.state_dict().items()}
 
     drawn, before = build(), torch.get_rng_state()

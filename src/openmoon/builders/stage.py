@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import yaml
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from openmoon.builders.workspace import Workspace, cache_folder
 from openmoon.config import OptimConfig
 from openmoon.console import bar, console, plain, tracked
+from openmoon.data.views import Parts
 from openmoon.device import coarse_products, compute_device, device_name
 from openmoon.io import alone, content_hash, write_json, write_text
 from openmoon.models.encoder import ProductEncoder, require_place
@@ -38,8 +40,20 @@ class Inputs(NamedTuple):
     images: list[str]
     texts: list[str]
 
+    @classmethod
+    def of(cls, items: Parts, rows: np.ndarray, queries: Sequence[Parts] = ()) -> Inputs:
+        """What the products in `rows` show, variants too, and all of the queries."""
+        columns = [items.images[rows], *(q.images for q in queries)]
+        images = [key for column in columns for key in column if key is not None]
+        columns = [*(column[rows] for column in items.texts.values()), *(q.texts["text"] for q in queries)]
+        texts = [text for column in columns for text in column if text is not None]
+        if items.variants is not None:
+            images += [key for row in rows for key in items.variants.images[row]]
+            texts += [text for row in rows for text in items.variants.texts[row]]
+        return cls(images, texts)
 
-PRINCIPAL_SAMPLE = 4000  # pictures, and texts, that the principal components are taken from
+
+PRINCIPAL_SAMPLE = 4000  # of more pictures, or texts, at least so many (not twice) give the principal components
 
 
 def prepare_featurizer(
@@ -76,7 +90,8 @@ def start_fusion(featurize: Featurizer, train: Inputs) -> None:
         return
     found: list[torch.Tensor | None] = []
     for source, keys in ((featurize.images, train.images), (featurize.texts, train.texts)):
-        chosen = sorted(set(keys))[:: max(1, len(set(keys)) // PRINCIPAL_SAMPLE)]
+        distinct = sorted(set(keys))
+        chosen = distinct[:: max(1, len(distinct) // PRINCIPAL_SAMPLE)]
         chunks = [source(chosen[start : start + 256], None) for start in range(0, len(chosen), 256)]
         features = [pooled_features(tokens) for tokens in chunks if tokens is not None]
         found.append(torch.cat(features).clone() if features else None)

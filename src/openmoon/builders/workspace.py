@@ -88,9 +88,7 @@ class Workspace:
 
     def with_picture_keys(self, queries: pl.DataFrame, tell: bool = True) -> pl.DataFrame:
         """Add `query_image_key`, null where there is no readable picture; drop rows without a query left, and `tell` how many."""
-        keys = _picture_keys(self.images, self.shop, queries["query_image"].drop_nulls().unique().to_list())
-        keyed = queries.join(keys.rename({"image": "query_image", "image_key": "query_image_key"}), on="query_image",
-                             how="left", maintain_order="left")  # fmt: skip
+        keyed = self.shop.with_keys(queries, "query_image", self.images)
         kept = keyed.filter(pl.col("query_text").is_not_null() | pl.col("query_image_key").is_not_null())
         if tell and (lost := len(keyed) - len(kept)):
             console.print(f"  [yellow]{lost:,} query→item pairs dropped[/]: no text, and their photo cannot be read")
@@ -139,9 +137,9 @@ class Workspace:
         learnt = []
         if self.shop.events is not None:
             chosen = self.shop.events.filter(pl.col("action") != "impression")
-            photos = chosen["query_image"].drop_nulls().unique().sort().to_list()
+            photos = chosen.select(image="query_image").drop_nulls().unique().sort("image")
             learnt.append(chosen.select("query_text", "query_image", "product_id", "action", "split"))
-            learnt.append(_picture_keys(self.images, self.shop, photos))
+            learnt.append(self.shop.with_keys(photos, "image", self.images).drop_nulls())
         return content_hash(*self._catalogue, *(table.write_ndjson() for table in learnt))[:16]
 
     def learnt_hash(self, stage: str) -> str:
@@ -218,14 +216,10 @@ def _decode(shop: Shop, images: ImageCache) -> dict[Path, str]:
 
 
 def _items(shop: Shop, images: ImageCache, recipe: Recipe) -> pl.DataFrame:
-    keys = _picture_keys(images, shop, shop.catalog["image"].drop_nulls().unique().to_list())
-    items = shop.catalog.join(
-        item_texts(shop.catalog), on="product_id", how="left", suffix="_clean", maintain_order="left"
-    )
-    items = items.join(keys, on="image", how="left", maintain_order="left")
+    items = shop.catalog.drop("title").join(item_texts(shop.catalog), on="product_id", how="left", maintain_order="left")
+    items = shop.with_keys(items, "image", images)
     splits = split_catalog(items, images, recipe.data.split)
     items = items.join(splits, on="product_id", how="left", maintain_order="left")
-    items = items.with_columns(pl.col("title_clean").alias("title"))
     items = items.select("product_id", "spu_id", "title", "rich", "image", "image_key", "category", "split")
     return items.filter(pl.col("rich").is_not_null() | pl.col("image_key").is_not_null())
 
@@ -238,10 +232,3 @@ def _bare_rows(shop: Shop, items: pl.DataFrame) -> pl.DataFrame:
         pl.lit("neither a text nor a readable picture").alias("reason"),
         pl.struct(pl.all()).struct.json_encode().alias("record"),
     ).match_to_schema(REJECTED)  # fmt: skip
-
-
-def _picture_keys(images: ImageCache, shop: Shop, names: list[str]) -> pl.DataFrame:
-    """image, image_key of the pictures that could be decoded."""
-    readable = images.readable([shop.image_path(name) for name in names])
-    found = [(name, key) for name, key in zip(names, readable, strict=True) if key is not None]
-    return pl.DataFrame(found, schema={"image": pl.String, "image_key": pl.String}, orient="row")

@@ -1,7 +1,8 @@
 """The recipe: one YAML file that says what to read, what to build, how to train it and where results go.
 
-`load_recipe(path, ["posttrain.epochs=3", ...])` is the only way in; `fields.recipe_fields` tells what there is. What is made
-of a section as a whole takes the section; below that functions take plain values.
+`load_recipe(path, ["posttrain.epochs=3", ...])` is the way in, `recipe.load_data` for commands that take a catalogue as well;
+`fields.recipe_fields` tells what there is. What is made of a section as a whole takes the section; below that functions take
+plain values.
 """
 
 from openmoon.config.augment import AugmentConfig, EndpointConfig

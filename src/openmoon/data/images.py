@@ -61,6 +61,13 @@ def load_image(source: Path | bytes, size: int | None) -> npt.NDArray[np.uint8]:
         raise ImageRejected(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
+def load_limited(source: Path, side: int) -> npt.NDArray[np.uint8]:
+    """The whole picture (H, W, 3), made smaller where its longer side has more than `side` pixels. Raises `ImageRejected`."""
+    picture = Image.fromarray(load_image(source, None))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
 def regular_file(path: Path) -> os.stat_result:
     """The status of a file. Raises `OSError` where there is none and for what is no file: a folder, a pipe that nobody writes to,
     a device that never ends; `ValueError` for a name that no file can have."""

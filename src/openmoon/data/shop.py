@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from openmoon.config import DataConfig
+from openmoon.data.image_cache import ImageCache
 from openmoon.data.schema import CATALOG, CREATIVES, EVENTS, QUERIES, REJECTED, TableSpec
 from openmoon.data.tables import columns_left, iter_table, read_table
 from openmoon.errors import UserError
@@ -59,6 +60,13 @@ class Shop:
     def readable_paths(self, column: str) -> pl.Expr:
         """The same of the pictures in `column` that could be decoded, which have a key in `<column>_key`; null for others."""
         return self.image_paths(pl.when(pl.col(f"{column}_key").is_not_null()).then(pl.col(column)))
+
+    def with_keys(self, table: pl.DataFrame, column: str, images: ImageCache) -> pl.DataFrame:
+        """`table` with `<column>_key`, the content hash of the picture in `column`; null where `images` has none."""
+        names = table[column].drop_nulls().unique(maintain_order=True).to_list()
+        keys = dict(zip(names, images.readable([self.image_path(name) for name in names]), strict=True))
+        key = pl.col(column).replace_strict(keys, default=None, return_dtype=pl.String)
+        return table.with_columns(key.alias(f"{column}_key"))
 
     def picture_names(self) -> list[str]:
         """The distinct pictures that the tables name, as they name them."""

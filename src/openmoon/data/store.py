@@ -109,6 +109,7 @@ class RaggedStore:
         with open(self._index, "rb") as file:
             file.seek(self._read)
             lines = file.read().splitlines(keepends=True)
+        starts, counts = [self._starts], [self._counts]
         for line in lines:
             if not line.endswith(b"\n"):
                 break
@@ -117,24 +118,26 @@ class RaggedStore:
                 if self._read == 0:
                     self._check_header(found)
                 else:
-                    self._admit(**found)
+                    first, sizes = self._admit(**found)
+                    starts.append(first)
+                    counts.append(sizes)
             except (ValueError, TypeError) as error:
                 raise UserError(f"{self._index}: holds a line that is no entry; the cache is damaged, delete the folder "
                                 f"{self.folder} and run the same command again.") from error  # fmt: skip
             self._read += len(line)
+        self._starts, self._counts, self._rows = np.concatenate(starts), np.concatenate(counts), None
         rows = self.folder / "rows.bin"
         found, needed = rows.stat().st_size if rows.exists() else 0, self._total * self._row_bytes
         if found < needed:
             raise UserError(f"{rows}: has {found:,} bytes, {needed:,} are in its index; the cache is damaged, delete the folder "
                             f"{self.folder} and run the same command again.")  # fmt: skip
 
-    def _admit(self, start: int, keys: list[str], counts: list[int]) -> None:
+    def _admit(self, start: int, keys: list[str], counts: list[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First row and number of rows of each key of a line."""
         self._position.update(zip(keys, range(len(self), len(self) + len(keys)), strict=True))
         new = np.asarray(counts, np.int64)
-        self._starts = np.concatenate([self._starts, start + np.cumsum(new) - new])
-        self._counts = np.concatenate([self._counts, new])
         self._total = start + int(new.sum())
-        self._rows = None
+        return start + np.cumsum(new) - new, new
 
     def _header(self) -> dict[str, Any]:
         return {"row_shape": list(self.row_shape), "dtype": self.dtype.str}

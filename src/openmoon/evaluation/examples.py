@@ -12,6 +12,7 @@ from openmoon.evaluation.directions import Direction, make_directions, without_b
 from openmoon.evaluation.encode import Encode, encode_table
 from openmoon.topk import topk
 
+SAMPLE = 200  # queries of a kind that examples are drawn from
 _CHUNK = 4096
 
 
@@ -48,17 +49,18 @@ def find_examples(
     view: str = "rich+image",
     k: int = 6,
     each: int = 2,
-    sample: int = 200,
     seed: int = 0,
 ) -> list[Example]:
     """Up to `each` solved and `each` unsolved queries of every kind (text, image, text+image) against one item view.
 
-    Tables as in `evaluate_retrieval`. They are drawn at random out of `sample` queries of a kind, so they are typical
+    Tables as in `evaluate_retrieval`. They are drawn at random out of `SAMPLE` queries of a kind, so they are typical
     and not chosen for their looks; `k` results are kept of each system that can compare the two.
     """
     items = without_blanks(items, ["title", "rich", "image"])
-    labels = without_blanks(queries, ["query_text", "query_image"]).join(items, on="product_id", how="semi")
-    directions = make_directions(labels.unique(maintain_order=True), items, [view], sample, seed)
+    labels = without_blanks(queries, ["query_text", "query_image"]).join(
+        items, on="product_id", how="semi", maintain_order="left"
+    )
+    directions = make_directions(labels.unique(maintain_order=True), items, [view], SAMPLE, seed)
     rankings = {name: _rank(name, encode, directions, k) for name, encode in encoders.items()}
     examples = []
     for place, direction in enumerate(directions):

@@ -20,9 +20,6 @@ GRID = 32  # cells a side of a map
 class Encoder(Protocol):
     """What is asked of an encoder: `ProductEncoder` has it."""
 
-    @property
-    def image_size(self) -> int: ...
-
     def encode(self, inputs: list[Any], /) -> np.ndarray: ...
 
 

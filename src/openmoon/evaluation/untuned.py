@@ -21,9 +21,9 @@ class UntunedEncoder:
 
     encode_image: Callable[[Sequence[str]], np.ndarray]
     encode_text: Callable[[Sequence[str]], np.ndarray]
-    image_dim: int = 1280
-    text_dim: int = 384
-    cross_modal: bool = False
+    image_dim: int
+    text_dim: int
+    cross_modal = False
 
     def __call__(self, inputs: Sequence[dict[str, str]]) -> np.ndarray:
         """Vectors (N, image_dim + text_dim) float32 of N inputs, of length 1 where both parts are there, else 1/√2."""

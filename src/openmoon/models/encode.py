@@ -133,8 +133,7 @@ def encode_batch(encoder: ProductEncoder, ids: list[list[int]], pictures: list[n
     with_picture = [row for row, picture in enumerate(pictures) if picture is not None]
     if with_picture:
         pixels = torch.from_numpy(np.stack([p for p in pictures if p is not None]))
-        values = encoder.image(pixels.to(device).permute(0, 3, 1, 2))
-        image = Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool)).spread(with_picture, len(ids))
+        image = Tokens.whole(encoder.image(pixels.to(device).permute(0, 3, 1, 2))).spread(with_picture, len(ids))
     with_text = [row for row, tokens in enumerate(ids) if tokens]
     if with_text:
         text = encoder.text.tokens([ids[row] for row in with_text]).spread(with_text, len(ids))

@@ -17,7 +17,7 @@ from openmoon.errors import UserError
 from openmoon.io import atomic_path, content_hash, write_json
 from openmoon.learnt import KEY, to_text
 from openmoon.models.experts import LEAN, Experts
-from openmoon.models.fusion import Fusion, build_fusion
+from openmoon.models.fusion import Fusion
 from openmoon.models.image_trunk import ImageTrunk, build_image_trunk, save_image_trunk
 from openmoon.models.text_trunk import TextTrunk, build_text_trunk, save_text_trunk
 from openmoon.models.tokens import Tokens
@@ -65,7 +65,6 @@ class ProductEncoder(nn.Module):
         inputs: Sequence[Any],
         batch_size: int = 32,
         truncate_dim: int | None = None,
-        progress: bool = False,
         workers: int | None = None,
     ) -> np.ndarray:
         """Vectors of `inputs`, (N, dim) float32, L2-normalised, in order.
@@ -74,10 +73,8 @@ class ProductEncoder(nn.Module):
         missing. A large JPEG file is decoded at a fraction of its size: of the opened picture the vector is a little another one.
         `truncate_dim` keeps the first dimensions (Matryoshka) and normalises again; `workers` threads decode pictures,
         and on a CPU compute as well (default: all of torch's, at most 8). Raises `UserError` naming the input that is empty or
-        unreadable.
+        unreadable, and for one input that is not in a list.
         """
-        from rich.progress import track
-
         from openmoon.models.encode import encode_stream
         from openmoon.models.inputs import as_input
 
@@ -85,10 +82,10 @@ class ProductEncoder(nn.Module):
             raise UserError(f"truncate_dim: {truncate_dim} is outside 1..{self.dim}; trained lengths are {self.dims}.")
         if batch_size < 1:
             raise UserError(f"batch_size: {batch_size} inputs at a time; expected at least 1.")
+        if isinstance(inputs, str | bytes | Path | Mapping):
+            raise UserError("inputs: expected a list of them; for one write encode([one])[0].")
         checked = (as_input(value, index) for index, value in enumerate(inputs))
         stream = encode_stream(self, checked, batch_size=batch_size, workers=workers)
-        if progress:
-            stream = track(stream, description="Encoding", total=-(-len(inputs) // batch_size))  # type: ignore[assignment]
         vectors = np.concatenate([np.empty((0, self.dim), np.float32), *stream])
         return truncate(vectors, truncate_dim) if truncate_dim else vectors
 
@@ -171,7 +168,7 @@ def build_encoder(config: EncoderConfig, saved: Path | None = None) -> ProductEn
     image = build_image_trunk(config.image.trunk, config.image.grid, saved)
     text = build_text_trunk(config.text.trunk, config.text.max_tokens, saved)
     f = config.fusion
-    fusion = build_fusion(
+    fusion = Fusion(
         image.dim, text.dim, width=f.width, depth=f.layers, heads=f.heads, hidden=int(f.width * f.expansion),
         dim=max(config.dims), dropout=f.dropout, pooling=f.pooling,
     )  # fmt: skip

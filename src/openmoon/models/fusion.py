@@ -68,19 +68,25 @@ class Fusion(nn.Module):
     """Image tokens and text tokens → (B, dim), not normalised.
 
     `pooling="modality"` averages the tokens of each modality and then the modalities, so that 49 image tokens do not
-    drown 8 text tokens; `"token"` averages all tokens alike (the papers' pooling).
+    drown 8 text tokens; `"token"` averages all tokens alike (the papers' pooling). `depth` layers of `width`, of `heads` heads
+    and dense FFNs `hidden` wide; `models.encoder.upcycled` puts experts in their place.
     """
 
     def __init__(
         self,
         image_dim: int,
         text_dim: int,
+        *,
         width: int,
+        depth: int,
+        heads: int,
+        hidden: int,
         dim: int,
-        layers: list[FusionLayer],
+        dropout: float = 0.0,
         pooling: Literal["modality", "token"] = "modality",
     ) -> None:
         super().__init__()
+        layers = [FusionLayer(width, heads, FeedForward(width, hidden), dropout) for _ in range(depth)]
         self.image_in = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, width))
         self.text_in = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, width))
         self.kind = nn.Parameter(torch.zeros(2, width))
@@ -128,20 +134,3 @@ def _composition(image: Tokens | None, text: Tokens | None) -> Tensor:
     """(B,) index into `experts.COMPOSITIONS`: 0 text, 1 image, 2 both."""
     present = [tokens.mask.any(1).long() if tokens is not None else 0 for tokens in (text, image)]
     return torch.as_tensor(present[0] + 2 * present[1] - 1).clamp(min=0)
-
-
-def build_fusion(
-    image_dim: int,
-    text_dim: int,
-    *,
-    width: int,
-    depth: int,
-    heads: int,
-    hidden: int,
-    dim: int,
-    dropout: float = 0.0,
-    pooling: Literal["modality", "token"] = "modality",
-) -> Fusion:
-    """A dense fusion transformer of `depth` layers, their FFNs `hidden` wide."""
-    layers = [FusionLayer(width, heads, FeedForward(width, hidden), dropout) for _ in range(depth)]
-    return Fusion(image_dim, text_dim, width, dim, layers, pooling)

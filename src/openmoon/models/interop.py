@@ -60,9 +60,8 @@ class SentenceTransformerModule(InputModule):
         image = text = None
         if "has_image" in features and features["has_image"].any():
             rows = features["has_image"].nonzero()[:, 0]
-            values = self.encoder.image(features["pixel_values"][rows, 0].permute(0, 3, 1, 2).float())
-            mask = values.new_ones(values.shape[:2], dtype=torch.bool)
-            image = Tokens(values, mask).spread(rows.tolist(), len(features["has_image"]))
+            values = self.encoder.image(features["pixel_values"][rows, 0].permute(0, 3, 1, 2))
+            image = Tokens.whole(values).spread(rows.tolist(), len(features["has_image"]))
         if "attention_mask" in features and features["attention_mask"].any():
             mask = features["attention_mask"]
             rows = mask.any(1).nonzero()[:, 0]

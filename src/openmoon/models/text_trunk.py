@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from openmoon.errors import UserError
 from openmoon.models.hub import load_hub_model, told_as
@@ -40,13 +41,9 @@ class TextTrunk(nn.Module):
 
     def pad(self, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Right-padded ids and mask, (B, longest)."""
-        length = max(map(len, ids))
-        padded = torch.full((len(ids), length), self.tokenizer.pad_token_id or 0)
-        mask = torch.zeros(len(ids), length, dtype=torch.bool)
-        for row, tokens in enumerate(ids):
-            padded[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = True
-        return padded, mask
+        padding = self.tokenizer.pad_token_id or 0
+        padded = pad_sequence([torch.tensor(tokens, dtype=torch.int64) for tokens in ids], True, padding)
+        return padded, torch.arange(padded.shape[1]) < torch.tensor([len(tokens) for tokens in ids])[:, None]
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state

@@ -19,6 +19,11 @@ class Tokens:
     values: Tensor
     mask: Tensor
 
+    @classmethod
+    def whole(cls, values: Tensor) -> Tokens:
+        """(B, T, D), a token in every place."""
+        return cls(values, values.new_ones(values.shape[:2], dtype=torch.bool))
+
     def spread(self, rows: list[int], batch: int) -> Tokens:
         """Place row i at `rows[i]` (ascending) of a batch of `batch` rows; the others get no tokens."""
         if len(rows) == batch:

@@ -18,7 +18,7 @@ from openmoon.console import bar, console, plain
 from openmoon.data.coaugment.chat import Failure
 from openmoon.data.coaugment.cutout import NoSubject, cut_out
 from openmoon.data.coaugment.endpoint import Endpoint, Request, ask_all, is_visible
-from openmoon.data.coaugment.expansion import VERSION, Expansion, Job, draw_expansions, load_limited, run_all
+from openmoon.data.coaugment.expansion import VERSION, Expansion, Job, draw_expansions, run_all
 from openmoon.data.coaugment.gate import Anchors, judge
 from openmoon.data.coaugment.identity import Brands, lost, protected
 from openmoon.data.coaugment.journal import Journal
@@ -26,6 +26,7 @@ from openmoon.data.coaugment.product import Product, normal_name, products_of
 from openmoon.data.coaugment.summary import AugmentSummary, summarise
 from openmoon.data.coaugment.table import Made, Origin, write_table
 from openmoon.data.coaugment.templates import enrich
+from openmoon.data.images import load_limited
 from openmoon.errors import UserError, nearest
 from openmoon.io import alone, content_hash, hash_number
 from openmoon.models.encode import encode_stream

@@ -18,7 +18,6 @@ from openmoon.builders.variants import variants_hash, with_variants
 from openmoon.builders.workspace import Workspace, open_workspace
 from openmoon.config import PosttrainConfig, Recipe
 from openmoon.console import console
-from openmoon.data.views import Parts
 from openmoon.errors import UserError
 from openmoon.evaluation.ranking import retrieval_metrics
 from openmoon.io import content_hash
@@ -50,8 +49,8 @@ def posttrain(recipe: Recipe, fresh: bool = False) -> Path:
         items = with_variants(work, config.coaugment) if config.coaugment else work.parts
         hard = config.negatives.left or config.negatives.pool or config.negatives.mined
         met = np.union1d(table.item, table.others.lists.values)  # others: a query may be shown as one
-        learnt = _inputs(items, [table.queries], work.learnt_rows if hard else met)
-        shown = _inputs(items, [table.queries, query_parts(val)], np.arange(len(items)))
+        learnt = Inputs.of(items, work.learnt_rows if hard else met, [table.queries])
+        shown = Inputs.of(items, np.arange(len(items)), [table.queries, query_parts(val)])
         featurize = prepare_featurizer("posttrain", work, encoder, config, shown, augmented=learnt.images)
         if starts_untrained(recipe):
             start_fusion(featurize, learnt)
@@ -112,14 +111,11 @@ def _validate(
         column = KIND[view]
         pairs = whole_queries(val.filter(pl.col(column).is_not_null()).unique([column, "item"], maintain_order=True), column)
         if len(pairs):
-            distinct = pairs.unique(column, maintain_order=True).select(column).with_row_index("query")
-            pairs = pairs.join(distinct, on=column, how="left", maintain_order="left")
-            queries = featurize.vectors(
-                query_parts(pairs.unique(column, maintain_order=True)), view, np.arange(len(distinct))
-            )
-            found = retrieval_metrics(
-                queries, items, np.stack([pairs["query"].to_numpy(), position[pairs["item"].to_numpy()]], 1)
-            )
+            distinct = pairs.unique(column, maintain_order=True)
+            queries = featurize.vectors(query_parts(distinct), view, np.arange(len(distinct)))
+            asked = pairs.join(distinct.select(column).with_row_index("query"), on=column, maintain_order="left")
+            wanted = np.stack([asked["query"].to_numpy(), position[asked["item"].to_numpy()]], 1)
+            found = retrieval_metrics(queries, items, wanted)
             metrics |= {f"{view}_r1": found["recall@1"], f"{view}_mrr": found["mrr"]}
     scores = [value for name, value in metrics.items() if name.endswith("_mrr")]
     if not scores:  # their products lack the view
@@ -138,15 +134,3 @@ def whole_queries(pairs: pl.DataFrame, column: str, enough: int = MAX_VALIDATION
 def _nothing_to_validate(kinds: list[str]) -> UserError:
     return UserError(f"data.split.val: the validation split has no query→item pair (of {' or '.join(kinds)}); raise "
                      "data.split.val.")  # fmt: skip
-
-
-def _inputs(items: Parts, queries: list[Parts], rows: np.ndarray) -> Inputs:
-    """What the queries and the products in `rows` show, variants too."""
-    columns = [items.images[rows], *(q.images for q in queries)]
-    images = [key for column in columns for key in column if key is not None]
-    columns = [*(column[rows] for column in items.texts.values()), *(q.texts["text"] for q in queries)]
-    texts = [text for column in columns for text in column if text is not None]
-    if items.variants is not None:
-        images += [key for row in rows for key in items.variants.images[row]]
-        texts += [text for row in rows for text in items.variants.texts[row]]
-    return Inputs(images, texts)

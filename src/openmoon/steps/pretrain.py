@@ -37,9 +37,9 @@ def pretrain(recipe: Recipe, fresh: bool = False) -> Path:
         train, val = work.rows("train"), validation_rows(work)
         parts = work.parts
         rows = train[parts.has("image")[train]]
-        shown = _inputs(work, np.concatenate([rows, val]))
+        shown = Inputs.of(parts, np.concatenate([rows, val]))
         featurize = prepare_featurizer("pretrain", work, encoder, config, shown, augmented=shown.images)
-        start_fusion(featurize, _inputs(work, rows))
+        start_fusion(featurize, Inputs.of(parts, rows))
 
     def validate() -> dict[str, float]:
         images, texts = featurize.vectors(parts, "image", val), featurize.vectors(parts, "title", val)
@@ -76,9 +76,3 @@ def validation_rows(work: Workspace) -> np.ndarray:
                         "data.split.val.")  # fmt: skip
     raise UserError("pretrain: no product has both a title and a readable picture; `openmoon data check` says what is wrong with "
                     "the pictures. Without pictures skip stage 1 with pretrain: null.")  # fmt: skip
-
-
-def _inputs(work: Workspace, rows: np.ndarray) -> Inputs:
-    """What the products in `rows` show."""
-    texts = [text for column in work.parts.texts.values() for text in column[rows] if text is not None]
-    return Inputs([key for key in work.parts.images[rows] if key is not None], texts)

@@ -117,8 +117,7 @@ class LiveImages:
         if rng and any(isinstance(key, Blend) for key in keys):
             first, second = [place[pair.first] for pair in pairs], [place[pair.second] for pair in pairs]
             view = blend_pictures(view[first], view[second], np.array([pair.share for pair in pairs]), rng)
-        values = self.trunk(view)
-        return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))
+        return Tokens.whole(self.trunk(view))
 
 
 class CachedImages:

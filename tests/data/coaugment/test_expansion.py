@@ -13,9 +13,10 @@ from PIL import Image
 from openmoon.data.coaugment import expansion
 from openmoon.data.coaugment.backgrounds import KINDS, background
 from openmoon.data.coaugment.cutout import cut_out
-from openmoon.data.coaugment.expansion import Expansion, Job, draw_expansions, expand, load_limited, run_all
+from openmoon.data.coaugment.expansion import Expansion, Job, draw_expansions, expand, run_all
 from openmoon.data.coaugment.light import Light, draw_light, lit
 from openmoon.data.coaugment.viewpoint import STRAIGHT, Viewpoint, corners_seen, draw_viewpoint, seen_from
+from openmoon.data.images import load_limited
 
 WIDTH, HEIGHT = 120, 90
 OTHERS = [np.random.default_rng(n).integers(0, 255, (40, 30 + n, 3), np.uint8) for n in range(3)]

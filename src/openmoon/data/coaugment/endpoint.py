@@ -22,7 +22,7 @@ from PIL import Image
 from openmoon.data.coaugment.chat import Failure, post, text_of
 from openmoon.data.coaugment.journal import Journal
 from openmoon.data.coaugment.product import Product
-from openmoon.data.images import ImageRejected, load_image
+from openmoon.data.images import ImageRejected, load_limited
 from openmoon.errors import UserError
 from openmoon.io import content_hash
 
@@ -153,10 +153,9 @@ def _body(endpoint: Endpoint, request: Request) -> bytes:
 
 def _data_url(path: Path, side: int) -> str:
     try:
-        picture = Image.fromarray(load_image(path, None))
+        picture = Image.fromarray(load_limited(path, side))
     except ImageRejected as error:
         raise Failure(f"picture {error}", own=True) from error
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -22,7 +22,7 @@ from openmoon.data.coaugment.backgrounds import KINDS, background
 from openmoon.data.coaugment.cutout import Cutout, NoSubject, cut_out
 from openmoon.data.coaugment.light import Light, draw_light, lit, shaded
 from openmoon.data.coaugment.viewpoint import Viewpoint, draw_viewpoint, seen_from
-from openmoon.data.images import ImageRejected, load_image
+from openmoon.data.images import ImageRejected, load_limited
 from openmoon.io import atomic_path, content_hash, hash_number
 from openmoon.runtime import cores
 
@@ -72,14 +72,6 @@ def expand(cutout: Cutout, expansion: Expansion, others: Sequence[npt.NDArray[np
     behind = background(expansion.background, height, width, np.random.default_rng(expansion.background_seed), others)
     scene = seen.light + (1 - seen.cover[..., None]) * shaded(behind, seen.cover, expansion.light)
     return lit(scene, expansion.light).round().astype(np.uint8)
-
-
-def load_limited(path: Path, side: int) -> npt.NDArray[np.uint8]:
-    """The picture (H, W, 3), made smaller where its longer side has more than `side` pixels. Raises `ImageRejected`."""
-    picture = Image.fromarray(load_image(path, None))
-    if max(picture.size) > side:
-        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
 
 
 @dataclass(frozen=True)

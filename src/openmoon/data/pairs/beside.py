@@ -10,22 +10,22 @@ import polars as pl
 from openmoon.data.lists import Lists, Others
 
 MANY = 100  # different products chosen in one session
-QUERY = ["asked_text", "query_image_key"]  # the text as it was in the log, also where a rule took it from the pair
+LOGGED = ["asked_text", "query_image_key"]  # the text as it was in the log, also where a rule took it from the pair
 
 
 def also_chosen(pairs: pl.DataFrame, chosen: pl.DataFrame) -> Others:
     """For each pair the rows (`item`) of the other products that were chosen for its query, each once. `chosen` are all pairs
-    (the columns of QUERY, and item), also those that rules have dropped since."""
-    found = _chosen_for(QUERY, chosen).with_columns(own=pl.int_range(pl.len()).over(QUERY))
-    own = pairs.join(found, on=[*QUERY, "item"], how="left", nulls_equal=True, maintain_order="left")["own"]
-    return Others(_shared(pairs, found, QUERY), own.fill_null(-1).to_numpy().astype(np.int64))
+    (the columns of LOGGED, and item), also those that rules have dropped since."""
+    found = _chosen_for(LOGGED, chosen).with_columns(own=pl.int_range(pl.len()).over(LOGGED))
+    own = pairs.join(found, on=[*LOGGED, "item"], how="left", nulls_equal=True, maintain_order="left")["own"]
+    return Others(_shared(pairs, found, LOGGED), own.fill_null(-1).to_numpy().astype(np.int64))
 
 
 def answers_of(pairs: pl.DataFrame, chosen: pl.DataFrame, whole: Lists) -> dict[str, Lists]:
     """What the log answers a pair's query with when it is shown under a view: for each pair the rows of the products that were
     chosen for its words (text), for its photo (image), and for what it shows of these (text+image), whatever else was asked with
     them; its own among them. `chosen` as in `also_chosen`, whose lists are `whole`."""
-    words, photo = (_shared(pairs, _chosen_for([part], chosen).drop_nulls(), [part]) for part in QUERY)
+    words, photo = (_shared(pairs, _chosen_for([part], chosen).drop_nulls(), [part]) for part in LOGGED)
     shows_words, shows_photo = (pairs[name].is_not_null().to_numpy() for name in ("query_text", "query_image_key"))
     if not shows_photo.any():
         return {"text": words, "image": photo, "text+image": words}
@@ -54,10 +54,11 @@ def not_chosen(
     and product. Products of the SPU of anything chosen for the query are left out. `spus` is of all products.
     """
     spu = pl.Series("spu", spus)
-    right = chosen.select(*QUERY, spu=spu[chosen["item"]]).unique()
-    candidates = met.filter(pl.col("action").is_in(list(actions))).select(*QUERY, "item").unique(maintain_order=True)
+    right = chosen.select(*LOGGED, spu=spu[chosen["item"]]).unique()
+    candidates = met.filter(pl.col("action").is_in(list(actions))).select(*LOGGED, "item").unique(maintain_order=True)
     candidates = candidates.with_columns(spu=spu[candidates["item"]])
-    return _shared(pairs, candidates.join(right, on=[*QUERY, "spu"], how="anti", nulls_equal=True, maintain_order="left"), QUERY)
+    found = candidates.join(right, on=[*LOGGED, "spu"], how="anti", nulls_equal=True, maintain_order="left")
+    return _shared(pairs, found, LOGGED)
 
 
 def same_category(lists: Lists, items: np.ndarray, category: np.ndarray) -> Lists:

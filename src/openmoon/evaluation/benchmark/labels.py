@@ -75,7 +75,7 @@ def label_tasks(
 
 
 def _with_view(suite: Suite, view: str) -> pl.DataFrame:
-    """The examples that have all parts of a view, with their attributes and their place `row` in the suite."""
+    """The examples that have all parts of a view, with their labels in columns `label:<name>`."""
     parts = {"text": "title", "image": "image"}
     whole = pl.all_horizontal(pl.col(parts[part]).is_not_null() for part in VIEWS[view])
     labels = suite.attributes.rename(lambda name: f"label:{name}")

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,7 @@ class OnnxTextModel(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
         feed = {"ids": input_ids.numpy(), "mask": attention_mask.numpy()}
-        return _Output(torch.from_numpy(self._run(feed)))
-
-
-class _Output:
-    def __init__(self, last_hidden_state: Tensor) -> None:
-        self.last_hidden_state = last_hidden_state
+        return SimpleNamespace(last_hidden_state=torch.from_numpy(self._run(feed)))
 
 
 class _TextGraph(nn.Module):

@@ -7,13 +7,13 @@ the photos, with the category, department and title of their product.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
 from openmoon.config import DataConfig
+from openmoon.data.attributes import members
 from openmoon.data.shop import load_shop
 from openmoon.data.text import item_texts
 from openmoon.errors import UserError
@@ -43,7 +43,7 @@ def read_grocery(folder: Path, scratch: Path, advance: Callable[[int], object]) 
         split=pl.col("split").replace(measured, "test"), image=shop.image_paths(pl.col("query_image")), example_id="query_image",
         title=pl.lit(None, pl.String),
     )  # fmt: skip
-    department = [json.loads(text or "{}").get("department") for text in photos["attributes"]]
+    department = [found.get("department") for found in members(photos["attributes"])]
     attributes = photos.select("product", department=pl.Series("department", department, pl.String))
     queries = photos.filter(split="test").with_columns(query_image=pl.col("image")).select(QUERIES)
     rejected = [f"{shop.rejected.height:,} rows of its tables are rejected"] if len(shop.rejected) else []

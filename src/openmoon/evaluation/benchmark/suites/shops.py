@@ -111,11 +111,8 @@ def _queries(
 def _with_keys(
     table: pl.DataFrame, column: str, shop: Shop, images: ImageCache, advance: Callable[[int], object]
 ) -> pl.DataFrame:
-    """Add `<column>_key`, the content hash of the picture, null where there is no readable one."""
+    """`Shop.with_keys` after what is missing was decoded."""
     names = table[column].drop_nulls().unique(maintain_order=True).to_list()
     images.fill([shop.image_path(name) for name in names], progress=advance)
-    keys = dict(zip(names, images.readable([shop.image_path(name) for name in names]), strict=True))
-    return table.with_columns(
-        pl.col(column).replace_strict(keys, default=None, return_dtype=pl.String).alias(f"{column}_key")
-    )
+    return shop.with_keys(table, column, images)
 
