@@ -90,6 +90,7 @@ def test_there_are_recipes() -> None:
         ("posttrain.actions=" + "[" * 3000, "is not a YAML value"),
         ("data={split: {val: 0.1, val: 0.2}}", "the key 'val' stands twice"),
         ("data.attributes=[a, b, a]", "'a' is named twice"),
+        ("data.columns.catalog={product_id:sku}", "got nothing; write a space after the colon"),
         ("POSTTRAIN={}", "unknown key 'POSTTRAIN'. Did you mean 'posttrain'?"),
         ("posttrain={blend: 0.5, train_image_trunk: true, mix: [{query: text, item: rich, share: 1}]}",
          "posttrain: blend mixes queries that are shown as a picture alone, of which mix has none"),

@@ -198,6 +198,8 @@ def _explain(error: Any) -> str:
         return f"unknown key {field.removesuffix('.[key]')!r}.{hint}"
     field = field.removesuffix(".[key]")
     got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"  # a section is long, and in the recipe
+    if error["input"] is None and ":" in str(error["loc"][-1:]):
+        got = " (got nothing; write a space after the colon)"
     return f"{field}: {error['msg'].removeprefix('Value error, ')}{got}".removeprefix(": ")
 
 
