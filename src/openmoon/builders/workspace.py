@@ -13,7 +13,7 @@ import polars as pl
 
 from openmoon.config import Recipe
 from openmoon.console import bar, console, plain
-from openmoon.data.check import unreadable_rows
+from openmoon.data.check import unreadable_rows, write_rejected
 from openmoon.data.families import split_catalog, with_looks
 from openmoon.data.image_cache import ImageCache
 from openmoon.data.pairs.behaviour import behaviour_pairs, under_one_label, with_one_name
@@ -24,7 +24,7 @@ from openmoon.data.tables import read_parquet
 from openmoon.data.text import item_texts
 from openmoon.data.views import Parts, codes
 from openmoon.errors import UserError
-from openmoon.io import atomic_path, content_hash
+from openmoon.io import content_hash
 from openmoon.models.encoder import ProductEncoder
 
 
@@ -178,8 +178,7 @@ def workspace_of(recipe: Recipe, shop: Shop, images: ImageCache) -> Workspace:
 
 
 def _write_rejected(rejected: pl.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        rejected.write_parquet(temporary)
+    write_rejected(path, rejected)
     if len(rejected):
         console.print(f"  [yellow]{len(rejected):,} rows rejected[/]: reasons in {plain(path)}")
 

@@ -28,7 +28,7 @@ app.add_typer(ctr.app, name="ctr")
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one line on stderr and exit status 2."""
+    """Entry point: a user's mistake is one line on stderr and exit status 2, Ctrl-C one line and 130."""
     tune_process()
     try:
         with one_line():

@@ -236,7 +236,7 @@ class PosttrainConfig(OptimConfig):
         return self
 
     @model_validator(mode="after")
-    def _blends_need_pixels(self) -> PosttrainConfig:
+    def _blend_has_an_effect(self) -> PosttrainConfig:
         if self.blend and not self.train_image_trunk:
             raise ValueError(
                 "blend mixes pixels, which a frozen image trunk does not see; set train_image_trunk: true or blend: 0"

@@ -66,7 +66,7 @@ def check_shop(
     try:
         shop = load_shop(config)
     except NoProduct as nothing:
-        _write(rejected, nothing.rejected)
+        write_rejected(rejected, nothing.rejected)
         raise NoProduct(nothing.path, nothing.rejected, f"{rejected} has them all") from None
     named = {name: shop.image_path(name) for name in shop.picture_names()}
     unreadable = images.fill(list(named.values()), progress=progress)
@@ -86,12 +86,13 @@ def check_shop(
         split=_counts(sides["split"]) if sides is not None else {},
         errors=refusals(shop) if split_error is None else [split_error],
     )
-    _write(rejected, pl.concat([shop.rejected, unreadable_rows(shop, unreadable)]))
+    write_rejected(rejected, pl.concat([shop.rejected, unreadable_rows(shop, unreadable)]))
     write_json(Path(out) / "check.json", asdict(report))
     return report
 
 
-def _write(path: Path, rejected: pl.DataFrame) -> None:
+def write_rejected(path: Path, rejected: pl.DataFrame) -> None:
+    """Write a table of rejected rows, whole or not at all."""
     with atomic_path(path) as temporary:
         rejected.write_parquet(temporary)
 

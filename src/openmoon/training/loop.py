@@ -127,7 +127,8 @@ def fit(
             weights.update({name: value.to(device) for name, value in weights.items()})
         if memory is not None:
             memory.load_state_dict(state["memory"])
-        on_resume(progress.step)
+        if world.leads:
+            on_resume(progress.step)
     world.agree(trained_weights(module).values())
     log = MetricsLog(folder, schedule.stage, progress.step) if world.leads else None
     if progress.step == 0:

@@ -74,18 +74,22 @@ def mine(
 def _known_rivals(known: Lists, item: np.ndarray, rivals: np.ndarray, spus: np.ndarray, category: np.ndarray) -> Lists:
     """For each pair the places among `rivals` of what is of its item's category and of the SPU of a product in its list: a list
     that the pairs of one list and category share, since a query may have many of both."""
-    used = np.unique(known.place(np.arange(len(item))))
+    own = known.place(np.arange(len(item)))
+    used = np.unique(own)
     products, owner = known.each.of(used)
     names, code = np.unique(spus[rivals], return_inverse=True)
-    at = np.minimum(np.searchsorted(names, spus[products]), len(names) - 1)
-    met = names[at] == spus[products]
+    at, met = _found(names, spus[products])
     rival, edge = Lists.group(code, np.arange(len(rivals)), len(names)).of(at[met])
     width = int(category.max()) + 1
-    held = used[owner[met]][edge] * width + category[rivals[rival]]
-    distinct, which = np.unique(known.place(np.arange(len(item))) * width + category[item], return_inverse=True)
-    at = np.minimum(np.searchsorted(distinct, held), len(distinct) - 1)
-    wanted = distinct[at] == held
+    distinct, which = np.unique(own * width + category[item], return_inverse=True)
+    at, wanted = _found(distinct, used[owner[met]][edge] * width + category[rivals[rival]])
     return Lists.group(at[wanted], rival[wanted], len(distinct), which)
+
+
+def _found(ascending: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of `values` a place in `ascending`, which is not empty, and whether it is there."""
+    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return at, ascending[at] == values
 
 
 def _right(

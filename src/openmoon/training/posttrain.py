@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from openmoon.data.blend import draw_partners
 from openmoon.data.lists import Lists, Others
-from openmoon.data.views import ASKED, Parts, Views
+from openmoon.data.views import Parts, Views
 from openmoon.io import content_hash
 from openmoon.training.contrast import Batch, Contrast, codes_of
 from openmoon.training.known import Known
@@ -54,9 +53,10 @@ class PairTable:
 
     def fingerprint(self) -> str:
         """Identity of the pairs, which a run's checkpoint belongs to."""
-        lists = [part for one in (self.others.lists, *chain(*map(self.known, ASKED))) for part in one.content()]
+        lists = (self.others.lists, *self.answers.values(), self.mates)
         parts = (self.item, self.query, self.others.own, self.weight, self.asker)
-        return content_hash(*lists, *(b"" if part is None else part.tobytes() for part in parts))
+        content = [part for one in lists if one is not None for part in one.content()]
+        return content_hash(*content, *(b"" if part is None else part.tobytes() for part in parts))
 
     def right(self, views: np.ndarray, rows: np.ndarray, spus: np.ndarray) -> Known:
         """What is known to be right for the queries of `rows` (B,) under `views` (B,); of a query shown as a product, whatever

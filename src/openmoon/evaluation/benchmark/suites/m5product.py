@@ -94,14 +94,15 @@ def _listed(folder: Path, name: str, records: pl.DataFrame) -> pl.DataFrame:
 def _properties(text: str | None) -> dict[str, str]:
     """Names and values of an object as JSON, or of name#:#value#;#name#:#value; {} of anything else. Of a name that comes again
     the first value counts."""
-    try:
-        object_of = json.loads(text or "null")
-    except ValueError:
-        object_of = {}
-        for part in (text or "").split("#;#"):
-            name, mark, value = part.partition("#:#")
-            if mark and name.strip():
-                object_of.setdefault(name.strip(), value)
-    if not isinstance(object_of, dict):
+    if not text:
         return {}
-    return {str(name): str(value).strip() for name, value in object_of.items() if value not in (None, "") and name != "category"}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = {}
+        for name, mark, value in (part.partition("#:#") for part in text.split("#;#")):
+            if mark and name.strip():
+                found.setdefault(name.strip(), value)
+    if not isinstance(found, dict):
+        return {}
+    return {str(name): str(value).strip() for name, value in found.items() if value not in (None, "") and name != "category"}
